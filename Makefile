@@ -1,0 +1,40 @@
+# Two commands for everyone: `make demo` and `make test`. Python 3.11 or newer and make are all
+# that is needed; each command makes .venv the first time and finds it ready afterwards.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check wheel-test embedded-policy clean
+
+demo: $(READY)
+	$(BIN)/mathrl demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Builds the wheel and uses it outside the checkout, as somebody who installs the package would.
+wheel-test: $(READY)
+	rm -rf dist
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+	$(BIN)/python tests/wheel/run.py dist
+
+# Makes the policy again that ships in mathrl/embedded_policy.
+embedded-policy: $(READY)
+	rm -rf runs/embedded-policy
+	$(BIN)/python -m mathrl.trainers.tiny runs/embedded-policy
+	rm -rf mathrl/embedded_policy && cp -r runs/embedded-policy/bfloat16 mathrl/embedded_policy
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,eval,dev]'
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) dist runs

@@ -1,0 +1,77 @@
+"""``manifest.json``: what a run depended on, so that a number can be traced and made again.
+
+It names no host, no user and no folder: a manifest can be published as it is.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import mathrl
+from mathrl.errors import StorageError
+from mathrl.prompts import PromptBuilder
+from mathrl.schema import Problem
+
+PACKAGES = ("torch", "transformers", "tokenizers")
+
+
+def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the facts of a run beside its results, with versions and machine added.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    manifest = {**facts, "versions": installed_versions(), "machine": machine_summary()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot write manifest.json ({error.strerror})") from error
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that can change a number."""
+    found = {"mathrl": mathrl.__version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine_summary() -> dict[str, Any]:
+    """The kind of machine: system, processor, cores and accelerators."""
+    summary: dict[str, Any] = {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "accelerators": [],
+    }
+    torch = sys.modules.get("torch")  # asked only where something has loaded it already
+    if torch is not None and torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        summary["accelerators"] = names
+    return summary
+
+
+def problems_hash(problems: Sequence[Problem]) -> str:
+    """Hash of the ids, questions and answers, in their order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for problem in problems:
+        digest.update(json.dumps([problem.id, problem.prompt, problem.answer]).encode())
+    return digest.hexdigest()
+
+
+def prompts_hash(prompts: PromptBuilder, problems: Sequence[Problem]) -> str:
+    """Hash of the rendered prompts, in the order of the problems."""
+    digest = hashlib.blake2b(digest_size=16)
+    for problem in problems:
+        digest.update(json.dumps(prompts.text(problem)).encode())
+    return digest.hexdigest()

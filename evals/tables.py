@@ -1,0 +1,128 @@
+"""Results and comparisons as tables for a terminal; the commands print what is built here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isnan
+from typing import TYPE_CHECKING
+
+from mathrl.evals.compare import Comparison, p_text
+from mathrl.evals.results import EvalResult
+from mathrl.evals.stats import Interval
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+FILE_WIDTH = 160
+"""Columns where the output is a file or a pipe: nothing is cut there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComparedRun:
+    """One row of a comparison: a run with its result, and how it differs from the first run."""
+
+    name: str
+    result: EvalResult
+    comparison: Comparison | None = None
+    """None for the first run itself."""
+
+
+def console() -> "Console":
+    """Where tables are printed: as wide as the terminal, or as a file needs."""
+    from rich.console import Console
+
+    is_terminal = Console().is_terminal
+    return Console(highlight=False, width=None if is_terminal else FILE_WIDTH)
+
+
+def percent(rate: float) -> str:
+    """A rate in percent with two decimals, an en dash where there is none."""
+    return "–" if isnan(rate) else f"{100 * rate:.2f}"
+
+
+def interval(bounds: Interval, *, sign: str = "") -> str:
+    """An interval in percent; ``sign`` ``+`` also writes the sign of positive bounds."""
+    return f"{100 * bounds.low:{sign}.2f} … {100 * bounds.high:{sign}.2f}"
+
+
+def result_table(result: EvalResult) -> "Table":
+    """What one evaluation found, in percent."""
+    table = _bare_table("", "%", "")
+    spread = f"95 % interval {interval(result.ci95)}"
+    table.add_row(
+        "accuracy", percent(result.accuracy), f"{spread}, stderr {percent(result.stderr)}"
+    )
+    for k in list(result.pass_at_k)[1:]:
+        bounds = interval(result.pass_at_k_ci95[k])
+        table.add_row(f"pass@{k}", percent(result.pass_at_k[k]), bounds)
+    for k in list(result.maj_at_k)[1:]:
+        bounds = interval(result.maj_at_k_ci95[k])
+        table.add_row(f"maj@{k}", percent(result.maj_at_k[k]), bounds)
+    for status, rate in result.status.items():
+        if status != "correct":
+            table.add_row(status, percent(rate), "of all samples")
+    if result.truncated is not None:
+        table.add_row("truncated", percent(result.truncated), "cut at the token limit")
+    return table
+
+
+def result_notes(result: EvalResult) -> list[str]:
+    """How much was evaluated, and what was left out."""
+    given = len(result.problems) + result.n_uncovered
+    notes = [
+        f"{result.n_problems} problems, {result.n_samples} samples, "
+        f"mean length {result.mean_length:.0f} {result.length_unit}"
+    ]
+    if result.n_uncovered:
+        notes.append(f"{len(result.problems)} of {given} problems have completions")
+    if result.n_no_verdict:
+        notes.append(f"{result.n_no_verdict} samples left out: their gold answer is not readable")
+    return notes
+
+
+def comparison_table(runs: Sequence[ComparedRun]) -> "Table":
+    """Runs against the first one, in percent."""
+    table = _bare_table(
+        "run", "accuracy", "difference", "95 % interval", "p", "fixed / broken", "detectable"
+    )
+    for run in runs:
+        difference = run.comparison
+        if difference is None:
+            table.add_row(run.name, percent(run.result.accuracy), "–", "–", "–", "–", "–")
+            continue
+        table.add_row(
+            run.name,
+            percent(run.result.accuracy),
+            f"{100 * difference.difference:+.2f} ± {percent(difference.stderr)}",
+            interval(difference.ci95, sign="+"),
+            p_text(difference.p_value).removeprefix("p ").removeprefix("= "),
+            f"{difference.fixed} / {difference.broken}",
+            percent(difference.mde),
+        )
+    return table
+
+
+def comparison_notes(runs: Sequence[ComparedRun]) -> list[str]:
+    """The verdict on each run in words, and the problems that were left out."""
+    notes = []
+    for run in runs:
+        if run.comparison is None:
+            continue
+        notes.append(f"{run.name}: {run.comparison.verdict()}")
+        if run.comparison.n_left_out:
+            notes.append(
+                f"{run.name}: compared on {run.comparison.n_problems} common problems, "
+                f"{run.comparison.n_left_out} in one run only left out"
+            )
+    return notes
+
+
+def _bare_table(first: str, *others: str) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=bool(first))
+    table.add_column(first, overflow="fold")
+    for index, name in enumerate(others):
+        is_text = not first and index > 0
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=not is_text)
+    return table

@@ -1,0 +1,215 @@
+"""``mathrl demo``: the main job on the embedded policy, measured before and after."""
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from mathrl.evals import Comparison, EvalResult
+    from mathrl.policy import Policy
+    from mathrl.schema import Problem
+    from mathrl.trainers import Recipe
+
+NUM_PROBLEMS = 500
+NUM_SAMPLES = 8
+PARTS = ("before", "train", "after", "results.json", "report.html", "learning_curve.png")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """One policy on the test problems."""
+
+    single: "EvalResult"
+    """One seeded sample a problem at temperature 1: the headline."""
+    many: "EvalResult"
+    """Eight samples a problem, the first of them those of ``single``: pass@k and maj@k."""
+    greedy: "EvalResult"
+
+
+@click.command("demo")
+@click.option("--out", default="runs/demo", show_default=True, help="Folder of the run.")
+@click.option("--seed", default=0, show_default=True, help="Decides every sample.")
+@click.pass_context
+def command(context: click.Context, /, out: str, seed: int) -> None:
+    """Evaluate the embedded policy, train it with GRPO, evaluate it again, compare.
+
+    Takes a few minutes on two cores. Ctrl-C keeps what is done, and the same command goes on; a
+    finished demo is made anew.
+    """
+    from mathrl.cli.training import run_training
+    from mathrl.evals import compare
+    from mathrl.policy import load_policy
+    from mathrl.trainers import load_recipe
+
+    start = time.perf_counter()
+    folder = Path(out)
+    recipe = load_recipe("demo", [f"seed={seed}"])
+    is_resumed = _prepare(folder, recipe)
+    before = _measure("before", load_policy(), folder, recipe)
+    click.echo(f"before: {_summary(before)}\n", err=True)
+    policy = load_policy()
+    training_start = time.perf_counter()
+    result = run_training(recipe, folder / "train", policy, resume=is_resumed)
+    train_s = time.perf_counter() - training_start
+    if not result.is_finished:
+        click.echo(f"stopped after step {result.step}; the same command goes on", err=True)
+        context.exit(130)
+    after = _measure("after", result.policy, folder, recipe)
+    click.echo(f"after: {_summary(after)}\n", err=True)
+    comparison = compare(before.single, after.single)
+    times = {"wall_s": round(time.perf_counter() - start, 1), "train_s": round(train_s, 1)}
+    _save(folder, before, after, comparison, seed, times)
+    _print(folder, before, after, comparison)
+
+
+def _prepare(folder: Path, recipe: "Recipe") -> bool:
+    """Clear a finished demo, or one of another recipe; True if training was interrupted."""
+    from mathrl.config import to_toml
+
+    config = folder / "train" / "config.toml"
+    is_same = config.is_file() and config.read_text(encoding="utf-8") == to_toml(recipe)
+    if is_same and not (folder / "results.json").exists():
+        return True
+    for name in PARTS:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    return False
+
+
+def _measure(side: str, policy: "Policy", folder: Path, recipe: "Recipe") -> Measured:
+    """Sample, grade and aggregate; samples that are stored already are not drawn again."""
+    from mathrl.engines import SamplingParams
+    from mathrl.engines.local import LocalEngine
+    from mathrl.evals import SampleStore, evaluate, get_task
+    from mathrl.prompts import PromptBuilder
+
+    task = get_task("arithmetic")
+    prompts = PromptBuilder(recipe.prompt, tokenizer=policy.tokenizer)
+    store = SampleStore(folder / side)
+
+    def run(num_samples: int, temperature: float) -> "EvalResult":
+        return evaluate(
+            task,
+            _test_problems(),
+            LocalEngine(policy),
+            prompts,
+            SamplingParams(
+                temperature=temperature, max_new_tokens=recipe.rollout.max_new_tokens
+            ),
+            num_samples=num_samples,
+            seed=recipe.seed,
+            store=store,
+        )
+
+    click.echo(f"{side}: {NUM_SAMPLES} + 1 samples of {NUM_PROBLEMS} test problems", err=True)
+    try:
+        many = run(NUM_SAMPLES, 1.0)
+        return Measured(single=run(1, 1.0), many=many, greedy=run(1, 0.0))
+    finally:
+        store.close()
+
+
+def _test_problems() -> "list[Problem]":
+    from mathrl.data import load_problems
+
+    return load_problems("arithmetic", split="test", limit=NUM_PROBLEMS)
+
+
+def _summary(measured: Measured) -> str:
+    low, high = (100 * bound for bound in (measured.single.ci95.low, measured.single.ci95.high))
+    return (
+        f"{100 * measured.single.accuracy:.1f} % correct at temperature 1 "
+        f"(95 % interval {low:.1f} … {high:.1f})"
+    )
+
+
+def _save(
+    folder: Path,
+    before: Measured,
+    after: Measured,
+    comparison: "Comparison",
+    seed: int,
+    times: dict[str, float],
+) -> None:
+    from mathrl.evals.curves import Curve, CurvePoint, learning_curve_png
+    from mathrl.evals.report import Report, ReportSide, pick_examples, write_report
+    from mathrl.trainers.runlog import read_records
+
+    points = tuple(
+        CurvePoint(
+            step=int(record["step"]),
+            rate=float(record["accuracy"]),
+            low=float(record["ci95_low"]),
+            high=float(record["ci95_high"]),
+        )
+        for record in read_records(folder / "train" / "metrics.jsonl")
+        if record["kind"] == "eval"
+    )
+    curves = (Curve(label="held-out problems", points=points),)
+    (folder / "learning_curve.png").write_bytes(learning_curve_png(curves))
+    write_report(
+        folder / "report.html",
+        Report(
+            title="GRPO on arithmetic word problems",
+            command="mathrl demo" + (f" --seed {seed}" if seed else ""),
+            seed=seed,
+            before=ReportSide(label="before", sampled=before.many, greedy=before.greedy),
+            after=ReportSide(label="after", sampled=after.many, greedy=after.greedy),
+            comparison=comparison,
+            curves=curves,
+            examples=pick_examples(_test_problems(), before.many, after.many),
+            facts=(("training", f"{times['train_s']:.0f} s"),),
+        ),
+    )
+    results = {
+        "before": _figures(before),
+        "after": _figures(after),
+        **comparison.to_json(),
+        "seed": seed,
+        **times,
+    }
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def _figures(measured: Measured) -> dict[str, Any]:
+    single, many = measured.single.to_json(), measured.many.to_json()
+    figures = {key: single[key] for key in ("accuracy", "stderr", "ci95", "n_problems", "status")}
+    figures |= {key: many[key] for key in ("pass_at_k", "maj_at_k", "n_samples")}
+    return {**figures, "greedy_accuracy": measured.greedy.accuracy}
+
+
+def _print(folder: Path, before: Measured, after: Measured, comparison: "Comparison") -> None:
+    from rich.table import Table
+
+    from mathrl.evals.tables import console, interval, percent
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("%")
+    for name in ("before", "after", "difference"):
+        table.add_column(name, justify="right")
+
+    def row(name: str, old: float, new: float) -> None:
+        table.add_row(name, percent(old), percent(new), f"{100 * (new - old):+.2f}")
+
+    row("accuracy (one sample)", before.single.accuracy, after.single.accuracy)
+    row("greedy", before.greedy.accuracy, after.greedy.accuracy)
+    for k in list(before.many.pass_at_k)[1:]:
+        row(f"pass@{k}", before.many.pass_at_k[k], after.many.pass_at_k[k])
+    for k in list(before.many.maj_at_k)[1:]:
+        row(f"maj@{k}", before.many.maj_at_k[k], after.many.maj_at_k[k])
+    console().print(table)
+    click.echo(
+        f"\naccuracy {100 * comparison.difference:+.2f} points, 95 % interval "
+        f"{interval(comparison.ci95, sign='+')}, exact McNemar p = {comparison.p_value:.2g} on "
+        f"{comparison.n_problems} problems ({comparison.fixed} fixed, {comparison.broken} broken)"
+    )
+    for name in ("report.html", "learning_curve.png", "results.json"):
+        click.echo(folder / name)

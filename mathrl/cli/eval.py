@@ -1,0 +1,243 @@
+"""``mathrl eval``: sample, grade, aggregate; the same command again goes on where it stopped.
+
+mathrl eval --task arithmetic -n 8
+mathrl eval --task gsm8k --data gsm8k_test.jsonl --completions completions.jsonl
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from mathrl.cli.eval_view import EvalView
+from mathrl.errors import ConfigError, StorageError
+
+if TYPE_CHECKING:
+    from mathrl.engines import Engine
+    from mathrl.evals import EvalResult, Task
+    from mathrl.prompts import PromptBuilder
+    from mathrl.schema import Problem
+
+INTERRUPTED = 130
+"""Exit code of a shell command that Ctrl-C ended."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvalConfig:
+    """The options of one evaluation; None means the default that the help text names."""
+
+    task: str
+    model: str | None
+    engine: Literal["local", "recorded"] | None
+    data: str | None
+    question_column: str | None
+    answer_column: str | None
+    completions: str | None
+    completion_column: str | None
+    num_samples: int | None
+    temperature: float | None
+    max_new_tokens: int | None
+    seed: int
+    limit: int | None
+    template: str | None
+    system: str
+    num_few_shot: int
+    out: str | None
+
+    def __post_init__(self) -> None:
+        if self.engine == "recorded" and self.completions is None:
+            raise ConfigError("--engine recorded needs --completions FILE")
+        if self.engine == "local" and self.completions is not None:
+            raise ConfigError("--completions replays a file; leave --engine local out")
+        if self.completions is None and self.model is None and self.task != "arithmetic":
+            raise ConfigError(
+                f"task {self.task} needs --model or --completions: the embedded policy does "
+                "arithmetic only"
+            )
+
+    def resolved(self, task: "Task") -> "EvalConfig":
+        """The same config with every default filled in."""
+        is_recorded = self.completions is not None
+        num_samples = self.num_samples or (None if is_recorded else 1)
+        file_or_model = Path(self.completions or self.model or "tiny")
+        name = file_or_model.stem if is_recorded else file_or_model.name
+        template = (self.template or task.template).replace("\\n", "\n")
+        # A recorded sample has one temperature, whatever is asked: its key must not depend on it.
+        temperature = self.temperature or 0.0
+        if self.temperature is None and num_samples != 1:
+            temperature = 1.0
+        return dataclasses.replace(
+            self,
+            engine="recorded" if is_recorded else "local",
+            data=self.data or task.data,
+            num_samples=num_samples,
+            temperature=0.0 if is_recorded else temperature,
+            max_new_tokens=self.max_new_tokens or task.max_new_tokens,
+            template=template,
+            out=self.out or f"runs/{task.name}-{name}",
+        )
+
+
+@click.command("eval")
+@click.option("--task", required=True, help="What to evaluate on; `mathrl tasks` lists all.")
+@click.option("--model", help="Model folder or hub id; the embedded tiny policy by default.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "recorded"]),
+    help="Who samples: this process, or a file. [default: recorded with --completions, else local]",
+)
+@click.option("--data", help="Problems: local file or hub id. [default: the task's]")
+@click.option("--question-column", help="Column of --data with the question.")
+@click.option("--answer-column", help="Column of --data with the answer.")
+@click.option("--completions", help="JSONL file with recorded completions to replay.")
+@click.option("--completion-column", help="Column of --completions with the text.")
+@click.option(
+    "-n",
+    "--num-samples",
+    type=click.IntRange(min=1),
+    help="Samples a problem. [default: 1, or all that are recorded]",
+)
+@click.option(
+    "--temperature",
+    type=float,
+    help="0 is greedy; recorded completions ignore it. [default: 0 with one sample, 1 with more]",
+)
+@click.option(
+    "--max-new-tokens",
+    type=click.IntRange(min=1),
+    help="Cap on a completion. [default: the task's]",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Every sample follows from it."
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first problems.")
+@click.option("--template", help=r"Text around the question, with {prompt}; \n is a line break.")
+@click.option("--system", default="", help="System message.")
+@click.option(
+    "--num-few-shot",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Worked examples from the training split.",
+)
+@click.option("--out", help="Run folder. [default: runs/<task>-<model or file>]")
+@click.pass_context
+def command(context: click.Context, /, **options: Any) -> None:
+    """Evaluate a model, or completions that it wrote earlier.
+
+    Every sample is stored the moment it exists: after a crash or Ctrl-C the same command goes on.
+    Samples of another model, prompt or temperature in the folder are never taken for its own.
+    """
+    from mathrl.evals import get_task
+
+    task = get_task(options["task"])
+    config = EvalConfig(**options).resolved(task)
+    view = EvalView()
+    try:
+        result = _evaluate(task, config, view)
+    except KeyboardInterrupt:
+        click.echo(
+            f"interrupted: {view.count} samples are kept in {config.out}; "
+            "the same command goes on from there",
+            err=True,
+        )
+        context.exit(INTERRUPTED)
+    finally:
+        view.close()
+    view.show(result, config.out or "")
+
+
+def _evaluate(task: "Task", config: EvalConfig, view: EvalView) -> "EvalResult":
+    from mathrl.data import load_problems
+    from mathrl.engines import SamplingParams
+    from mathrl.evals import SampleStore, evaluate, save_result
+    from mathrl.evals.runner import samples_to_ask
+
+    assert config.temperature is not None and config.max_new_tokens is not None, "resolved"
+    params = SamplingParams(temperature=config.temperature, max_new_tokens=config.max_new_tokens)
+    problems = load_problems(
+        config.data or task.data,
+        split=task.split,
+        question_column=config.question_column,
+        answer_column=config.answer_column,
+        limit=config.limit,
+    )
+    engine, prompts = _engine(task, config, problems)
+    folder = Path(config.out or "")
+    with SampleStore(folder) as store:
+        _describe_run(folder, config, engine, prompts, problems)
+        view.start(sum(samples_to_ask(engine, p, config.num_samples) for p in problems))
+        result = evaluate(
+            task,
+            problems,
+            engine,
+            prompts,
+            params,
+            num_samples=config.num_samples,
+            seed=config.seed,
+            store=store,
+            on_sample=lambda _, sample: view.add(is_stored=sample.is_stored),
+        )
+    engine.close()
+    save_result(folder, result)
+    return result
+
+
+def _engine(
+    task: "Task", config: EvalConfig, problems: "Sequence[Problem]"
+) -> "tuple[Engine, PromptBuilder]":
+    from mathrl.data import load_problems
+    from mathrl.prompts import PromptBuilder, PromptConfig
+
+    prompt = PromptConfig(
+        template=config.template or task.template,
+        system=config.system,
+        num_few_shot=config.num_few_shot,
+        chat=task.chat,
+    )
+    examples = load_problems(task.data, split="train") if config.num_few_shot else []
+    if config.completions is not None:
+        from mathrl.engines.recorded import RecordedEngine
+
+        column = config.completion_column
+        recorded = RecordedEngine(config.completions, problems, completion_column=column)
+        return recorded, PromptBuilder(prompt, examples=examples)
+
+    from mathrl.engines.local import LocalEngine
+    from mathrl.policy import load_policy
+
+    policy = load_policy(config.model)
+    prompts = PromptBuilder(prompt, tokenizer=policy.tokenizer, examples=examples)
+    return LocalEngine(policy), prompts
+
+
+def _describe_run(
+    folder: Path,
+    config: EvalConfig,
+    engine: "Engine",
+    prompts: "PromptBuilder",
+    problems: "Sequence[Problem]",
+) -> None:
+    import tomli_w
+
+    from mathrl.evals.manifest import problems_hash, prompts_hash, write_manifest
+
+    facts = {
+        "task": config.task,
+        "engine": config.engine,
+        "policy_fingerprint": engine.fingerprint,
+        "prompt_hash": prompts_hash(prompts, problems),
+        "data_hash": problems_hash(problems),
+        "n_problems": len(problems),
+        "num_samples": config.num_samples,
+        "seed": config.seed,
+    }
+    write_manifest(folder, facts)
+    known = {key: value for key, value in dataclasses.asdict(config).items() if value is not None}
+    try:
+        (folder / "config.toml").write_text(tomli_w.dumps(known), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot write config.toml ({error.strerror})") from error

@@ -1,0 +1,136 @@
+"""``mathrl train-grpo``: train a policy with GRPO.
+
+mathrl train-grpo --max-steps 20
+mathrl train-grpo deepseekmath --model Qwen/Qwen2.5-0.5B --data gsm8k_train.jsonl
+"""
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mathrl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mathrl.trainers import Recipe, TrainResult
+
+
+@click.command("train-grpo")
+@click.argument("recipe", required=False)
+@click.option("--model", help="Model folder or hub id. [default: the embedded tiny policy]")
+@click.option("--data", help="Training problems: data set, hub id or file. [default: arithmetic]")
+@click.option("--question-column", help="Column of --data with the question.")
+@click.option("--answer-column", help="Column of --data with the answer.")
+@click.option(
+    "--reward",
+    "rewards",
+    multiple=True,
+    help="Reward function, name or pkg.mod:function, with =weight; repeat for several.",
+)
+@click.option("--template", help=r"Text around the question, with {prompt}; \n is a line break.")
+@click.option("--system", help="System message.")
+@click.option("--num-few-shot", type=int, help="Worked examples, taken from the front of --data.")
+@click.option("--max-steps", type=int, help="Rollout steps.")
+@click.option("--seed", type=int, help="Decides the order of the problems and every sample.")
+@click.option("--out", help="Folder of the run. [default: runs/<recipe>-<data>]")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any other key of the recipe, such as loss.beta=0.01; repeat for several.",
+)
+@click.option(
+    "--resume", metavar="DIR", help="Go on with the run in this folder, as it was started."
+)
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    recipe: str | None,
+    model: str | None,
+    data: str | None,
+    question_column: str | None,
+    answer_column: str | None,
+    rewards: tuple[str, ...],
+    template: str | None,
+    system: str | None,
+    num_few_shot: int | None,
+    max_steps: int | None,
+    seed: int | None,
+    out: str | None,
+    assignments: tuple[str, ...],
+    resume: str | None,
+) -> None:
+    """Train a policy with GRPO (DeepSeekMath, arXiv 2402.03300).
+
+    RECIPE is a shipped recipe or a TOML file; by default ``demo`` for the embedded policy and
+    ``deepseekmath`` (the paper's numbers) where a --model is given. Ctrl-C saves a checkpoint.
+    """
+    given = {
+        "model": model,
+        "data.name": data,
+        "data.question_column": question_column,
+        "data.answer_column": answer_column,
+        "rewards": list(rewards) or None,
+        "prompt.template": template.replace("\\n", "\n") if template else None,
+        "prompt.system": system,
+        "prompt.num_few_shot": num_few_shot,
+        "max_steps": max_steps,
+        "seed": seed,
+    }
+    # JSON's strings, numbers and lists are TOML's
+    options = [f"{key}={json.dumps(v)}" for key, v in given.items() if v is not None]
+    if resume is not None:
+        if recipe or out or options or assignments:
+            raise ConfigError("--resume goes on with the run as it was started: drop the rest")
+        result = resume_run(Path(resume))
+    else:
+        name = recipe or ("deepseekmath" if model else "demo")
+        result = start_run(name, [*assignments, *options], out)
+    report(context, result)
+
+
+def start_run(name: str, assignments: list[str], out: str | None) -> "TrainResult":
+    """Train a recipe into a new folder."""
+    from mathrl.cli.training import run_training
+    from mathrl.policy import load_policy
+    from mathrl.trainers import load_recipe
+
+    recipe = load_recipe(name, assignments)
+    folder = Path(out or f"runs/{Path(name).stem}-{Path(recipe.data.name).stem}")
+    if (folder / "config.toml").exists():
+        raise ConfigError(
+            f"{folder} holds a run already: go on with --resume {shlex.quote(str(folder))}, "
+            "or choose another --out"
+        )
+    return run_training(recipe, folder, load_policy(recipe.model or None))
+
+
+def resume_run(folder: Path) -> "TrainResult":
+    """Go on with a run from its newest checkpoint."""
+    from mathrl.cli.training import run_training
+    from mathrl.policy import load_policy
+    from mathrl.trainers import load_recipe
+    from mathrl.trainers.checkpoint import latest_checkpoint
+
+    if not (folder / "config.toml").is_file():
+        raise ConfigError(f"{folder} is not a run: it has no config.toml")
+    recipe = load_recipe(folder / "config.toml")
+    policy = load_policy(latest_checkpoint(folder / "checkpoints"))
+    return run_training(recipe, folder, policy, resume=True)
+
+
+def report(context: click.Context, result: "TrainResult") -> None:
+    """Say where the policy is, or how to go on."""
+    if result.is_finished:
+        click.echo(f"policy: {result.folder / 'policy'}")
+        return
+    folder = shlex.quote(str(result.folder))
+    click.echo(
+        f"stopped after step {result.step}; go on with: mathrl train-grpo --resume {folder}",
+        err=True,
+    )
+    context.exit(130)

@@ -1,0 +1,148 @@
+"""What every training command shares: problems, held-out evaluation, live view, manifest."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mathrl.cli.train_view import TrainView
+from mathrl.data import load_problems
+from mathrl.engines import Engine, SamplingParams
+from mathrl.errors import DataError
+from mathrl.evals import EvalResult, evaluate
+from mathrl.evals.tasks import Task
+from mathrl.policy import Policy
+from mathrl.prompts import PromptBuilder
+from mathrl.schema import Problem
+from mathrl.manifest import problems_hash, write_manifest
+from mathrl.trainers import Recipe, TrainResult, train
+from mathrl.trainers.runlog import read_records
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitProblems:
+    """The problems of a recipe: ``training`` and the ``held_out`` ones that measure it."""
+
+    training: list[Problem]
+    held_out: list[Problem]
+
+
+def run_training(
+    recipe: Recipe, folder: Path, policy: Policy, *, resume: bool = False
+) -> TrainResult:
+    """Train with everything a person wants to see, and a manifest beside it."""
+    problems = split_problems(recipe)
+    view = TrainView(recipe.method, max_steps=recipe.max_steps)
+    if resume:
+        for record in read_records(folder / "metrics.jsonl"):
+            view.recall(record)
+    else:
+        facts = {
+            "model": recipe.model or "embedded",
+            "policy_fingerprint": policy.fingerprint(),
+            "data_hash": problems_hash(problems.training),
+            "n_problems": len(problems.training),
+            "held_out_hash": problems_hash(problems.held_out),
+            "seed": recipe.seed,
+        }
+        write_manifest(folder, facts)
+    with view:
+        return train(
+            recipe,
+            policy=policy,
+            problems=problems.training,
+            out=folder,
+            evaluate=held_out_evaluation(recipe, problems, policy),
+            on_record=view,
+            resume=resume,
+        )
+
+
+def split_problems(recipe: Recipe) -> SplitProblems:
+    """Load a recipe's problems and hold some out, drawn with the recipe's seed.
+
+    The few-shot examples stay at the front of the training problems.
+
+    Raises:
+        DataError: The data cannot be read, or is too small to hold problems out of it.
+    """
+    data = recipe.data
+    problems = load_problems(
+        data.name,
+        split=data.split,
+        question_column=data.question_column or None,
+        answer_column=data.answer_column or None,
+        limit=data.limit or None,
+    )
+    count = recipe.eval.num_problems
+    candidates = problems[recipe.prompt.num_few_shot :]
+    if count >= len(candidates):
+        raise DataError(
+            f"{data.name} has {len(problems)} problems: too few to hold {count} out of them; "
+            "lower eval.num_problems"
+        )
+    chosen = random.Random(f"held-out-{recipe.seed}").sample(candidates, count)
+    held = {problem.id for problem in chosen}
+    return SplitProblems(
+        training=[problem for problem in problems if problem.id not in held], held_out=chosen
+    )
+
+
+def held_out_evaluation(
+    recipe: Recipe, problems: SplitProblems, policy: Policy
+) -> Callable[[Engine], Mapping[str, float]] | None:
+    """The evaluation that a training run calls; None where nothing is held out.
+
+    Every call asks the same problems with the same seeds, so two points of the curve differ by
+    the policy and not by luck.
+    """
+    if not problems.held_out:
+        return None
+    prompts = PromptBuilder(
+        recipe.prompt, tokenizer=policy.tokenizer, examples=problems.training
+    )
+    task = Task(
+        name="held-out",
+        data=recipe.data.name,
+        split=recipe.data.split,
+        size=len(problems.held_out),
+        licence="",
+        source="held out of the training data",
+        template=recipe.prompt.template,
+        max_new_tokens=recipe.rollout.max_new_tokens,
+        chat=recipe.prompt.chat,
+    )
+    params = SamplingParams(
+        temperature=recipe.rollout.temperature, max_new_tokens=recipe.rollout.max_new_tokens
+    )
+
+    def measure(engine: Engine) -> Mapping[str, float]:
+        result = evaluate(
+            task,
+            problems.held_out,
+            engine,
+            prompts,
+            params,
+            num_samples=recipe.eval.num_samples,
+            seed=recipe.seed,
+        )
+        return eval_metrics(result)
+
+    return measure
+
+
+def eval_metrics(result: EvalResult) -> dict[str, float]:
+    """The figures of an evaluation that belong on a learning curve."""
+    metrics = {
+        "accuracy": result.accuracy,
+        "ci95_low": result.ci95.low,
+        "ci95_high": result.ci95.high,
+        "length": result.mean_length,
+    }
+    for k, value in result.pass_at_k.items():
+        metrics[f"pass_at_{k}"] = value
+    for k, value in result.maj_at_k.items():
+        metrics[f"maj_at_{k}"] = value
+    if result.truncated is not None:
+        metrics["truncated"] = result.truncated
+    return metrics

@@ -1,0 +1,121 @@
+"""A policy: a causal language model with its tokenizer, loaded from and saved to one folder.
+
+The folder is an ordinary Hugging Face one, so transformers and vLLM load what we save.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mathrl.errors import ConfigError, MissingExtraError
+
+EMBEDDED_POLICY = Path(__file__).parent / "embedded_policy"
+"""The tiny arithmetic policy that ships with the package; ``trainers/tiny.py`` makes it."""
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """A model that writes completions, with the tokenizer that reads and writes its ids."""
+
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+    name: str
+
+    @property
+    def device(self) -> "torch.device":
+        """Where the weights are."""
+        return self.model.device
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Every id that ends a completion: chat models often have more than one."""
+        configured = getattr(self.model.generation_config, "eos_token_id", None)
+        ids = configured if isinstance(configured, list) else [configured]
+        return frozenset(i for i in [*ids, self.tokenizer.eos_token_id] if i is not None)
+
+    @property
+    def max_positions(self) -> int | None:
+        """Prompt and completion tokens together that the model was made for; None: no limit."""
+        return getattr(self.model.config, "max_position_embeddings", None)
+
+    def fingerprint(self) -> str:
+        """Hash of the weights: equal exactly when the same tensors have the same bytes."""
+        import torch
+
+        digest = hashlib.blake2b(digest_size=16)
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+            flat = tensor.detach().cpu().contiguous().flatten()
+            digest.update(memoryview(flat.view(torch.uint8).numpy()))
+        return digest.hexdigest()
+
+
+def load_policy(name_or_folder: str | Path | None = None, *, device: str | None = None) -> Policy:
+    """Load a policy in float32 from a folder or a hub id.
+
+    Args:
+        name_or_folder: A Hugging Face model folder, or a hub id such as ``org/name``; the
+            embedded tiny arithmetic policy by default.
+        device: Where to put it; the first CUDA device where there is one by default.
+
+    Raises:
+        ConfigError: Not a model folder, not reachable, or weights are missing from it.
+        MissingExtraError: torch or transformers is not installed.
+    """
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+    except ImportError as error:
+        raise MissingExtraError(
+            "a local policy needs torch and transformers: pip install 'mathrl[train]'"
+        ) from error
+    _quiet_transformers()
+    source = str(name_or_folder or EMBEDDED_POLICY)
+    _check_folder(source)
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            source, dtype=torch.float32, output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines() or ["unknown reason"]
+        raise ConfigError(f"cannot load a policy from {source}: {reason[0]}") from error
+    if report["missing_keys"]:
+        raise ConfigError(
+            f"{source} lacks weights of a causal language model "
+            f"({', '.join(sorted(report['missing_keys'])[:3])}, …)"
+        )
+    target = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    model.eval()  # dropout would make the trainer's log-probs differ from the sampler's
+    return Policy(model=model.to(target), tokenizer=tokenizer, name=str(name_or_folder or "embedded"))
+
+
+def save_policy(policy: Policy, folder: Path) -> None:
+    """Write weights, configuration and tokenizer as an ordinary Hugging Face folder."""
+    _quiet_transformers()
+    policy.model.save_pretrained(folder)
+    policy.tokenizer.save_pretrained(folder)
+
+
+def _quiet_transformers() -> None:
+    """No progress bars for shards: progress is shown by who runs the work."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def _check_folder(source: str) -> None:
+    """Tell a wrong folder apart from a hub id before anything is fetched."""
+    path = Path(source).expanduser()
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise ConfigError(f"{source} is not a model folder: it has no config.json")
+    if path.is_file():
+        raise ConfigError(f"{source} is a file; a policy is a folder with config.json")
+    looks_like_hub_id = source.count("/") <= 1 and not source.startswith((".", "/", "~"))
+    if not path.exists() and not looks_like_hub_id:
+        raise ConfigError(f"no such model folder: {source}")

@@ -1,0 +1,191 @@
+"""mathrl eval, compare and tasks, run as commands."""
+
+import json
+import platform
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from mathrl.cli import group
+from mathrl.engines import SampleRequest, SamplingParams
+from mathrl.engines.recorded import RecordedEngine
+from mathrl.errors import ConfigError, DataError
+from mathrl.schema import Completion
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.fixture
+def mathrl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Result]:
+    """Run a command line in an empty folder that holds four problems and their completions."""
+    monkeypatch.chdir(tmp_path)
+    with open("problems.jsonl", "w") as file:
+        for i in range(4):
+            file.write(json.dumps({"id": f"p{i}", "problem": f"What is {i}?", "answer": f"{i}"}))
+            file.write("\n")
+    for name, right in (("before", (0, 1)), ("after", (0, 1, 2))):
+        with open(f"{name}.jsonl", "w") as file:
+            for i in range(4):
+                text = f"#### {i if i in right else 99}"
+                file.write(json.dumps({"id": f"p{i}", "completion": text}) + "\n")
+
+    def run(line: str) -> Result:
+        return CliRunner().invoke(group, line.split(), catch_exceptions=True)
+
+    return run
+
+
+def test_recorded_completions_are_graded_and_kept(mathrl: Callable[[str], Result]) -> None:
+    done = mathrl("eval --task gsm8k --data problems.jsonl --completions before.jsonl")
+    assert done.exit_code == 0, done.output
+    # 2 of 4: Wilson 0.5 ± 1.96/(1 + 0.96) sqrt(1/16 + 3.84/64) = 15.00 … 85.00.
+    assert "50.00  95 % interval 15.00 … 85.00, stderr 28.87" in done.stdout
+    assert "wrong" in done.stdout
+    run = Path("runs/gsm8k-before")
+    entry = json.loads((run / "results.json").read_text())["gsm8k"]
+    assert (entry["accuracy"], entry["n_problems"], entry["n_samples"]) == (0.5, 4, 4)
+    config = tomllib.loads((run / "config.toml").read_text())
+    assert (config["engine"], config["seed"], config["max_new_tokens"]) == ("recorded", 0, 1024)
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert {"policy_fingerprint", "prompt_hash", "data_hash", "seed", "versions"} <= set(manifest)
+    assert str(Path.cwd()) not in (run / "manifest.json").read_text()
+    assert platform.node() not in json.dumps(manifest["machine"]).split('"')
+    assert len(list((run / "samples").iterdir())) == 1
+
+
+def test_the_same_command_again_asks_for_nothing(mathrl: Callable[[str], Result]) -> None:
+    line = "eval --task gsm8k --data problems.jsonl --completions before.jsonl --out run"
+    mathrl(line)
+    before = {path: path.read_bytes() for path in Path("run").rglob("*.json*")}
+    again = mathrl(line)
+    assert "4 samples were in the run folder already" in again.stdout
+    assert {path: path.read_bytes() for path in Path("run").rglob("*.json*")} == before
+
+
+def test_ctrl_c_keeps_every_sample_and_says_how_to_go_on(
+    mathrl: Callable[[str], Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "eval --task gsm8k --data problems.jsonl --completions before.jsonl"
+    whole = RecordedEngine.sample
+
+    def interrupted(
+        self: RecordedEngine, requests: Sequence[SampleRequest], params: SamplingParams
+    ) -> Iterator[tuple[int, Completion]]:
+        yield from whole(self, requests[:3], params)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordedEngine, "sample", interrupted)
+        stopped = mathrl(line)
+    assert stopped.exit_code == 130
+    assert stopped.stderr == (
+        "interrupted: 3 samples are kept in runs/gsm8k-before; "
+        "the same command goes on from there\n"
+    )
+    done = mathrl(line)
+    assert "3 samples were in the run folder already" in done.stdout
+    assert (
+        json.loads(Path("runs/gsm8k-before/results.json").read_text())["gsm8k"]["accuracy"] == 0.5
+    )
+
+
+def test_two_files_in_one_folder_are_two_policies(mathrl: Callable[[str], Result]) -> None:
+    for name, accuracy in (("before", 0.5), ("after", 0.75)):
+        mathrl(f"eval --task gsm8k --data problems.jsonl --completions {name}.jsonl --out run")
+        entry = json.loads(Path("run/results.json").read_text())["gsm8k"]
+        assert (entry["accuracy"], entry["n_samples"]) == (accuracy, 4)
+
+
+def test_what_is_not_covered_is_said(mathrl: Callable[[str], Result]) -> None:
+    lines = Path("before.jsonl").read_text().splitlines()
+    Path("half.jsonl").write_text("\n".join(lines[:3]))
+    done = mathrl("eval --task gsm8k --data problems.jsonl --completions half.jsonl")
+    assert "3 of 4 problems have completions" in done.stdout
+
+
+def test_compare_by_hand(mathrl: Callable[[str], Result]) -> None:
+    for name in ("before", "after"):
+        mathrl(f"eval --task gsm8k --data problems.jsonl --completions {name}.jsonl --out {name}")
+    shown = mathrl("compare before after")
+    assert shown.exit_code == 0, shown.output
+    # Differences 0, 0, 1, 0: mean 1/4, stderr 1/4; one fixed, none broken: p = 1.
+    assert "+25.00 ± 25.00" in shown.stdout
+    assert "1 / 0" in shown.stdout
+    assert "after: no difference shown (exact McNemar, p = 1)" in shown.stdout
+    [entry] = json.loads(mathrl("compare before after --json").stdout)
+    assert (entry["base"], entry["run"], entry["task"]) == ("before", "after", "gsm8k")
+    assert (entry["difference"], entry["fixed"], entry["broken"]) == (0.25, 1, 0)
+
+
+def test_tasks_are_listed(mathrl: Callable[[str], Result]) -> None:
+    listed = mathrl("tasks").stdout
+    assert all(name in listed for name in ("arithmetic", "gsm8k", "aime24", "amc23", "1319"))
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "message"),
+    [
+        ("eval --task gsm-8k", ConfigError, "did you mean gsm8k"),
+        ("eval --task gsm8k", ConfigError, "needs --model or --completions"),
+        ("eval --task gsm8k --engine recorded --model m", ConfigError, "needs --completions FILE"),
+        (
+            "eval --task gsm8k --engine local --completions before.jsonl",
+            ConfigError,
+            "leave --engine local out",
+        ),
+        (
+            "eval --task gsm8k --data problems.jsonl --completions nowhere.jsonl",
+            DataError,
+            "nowhere.jsonl: no such file",
+        ),
+        ("compare one", ConfigError, "at least two run folders"),
+        ("compare one one", ConfigError, "the same run folder twice"),
+        ("compare one two", DataError, "one/results.json: no such file"),
+    ],
+)
+def test_mistakes_are_named(
+    mathrl: Callable[[str], Result], line: str, error: type[Exception], message: str
+) -> None:
+    failed = mathrl(line)
+    assert isinstance(failed.exception, error)
+    assert message in str(failed.exception)
+    assert not Path("runs").exists()
+
+
+def test_a_template_of_the_command_line_has_line_breaks(mathrl: Callable[[str], Result]) -> None:
+    mathrl(
+        "eval --task gsm8k --data problems.jsonl --completions before.jsonl "
+        r"--template Q:{prompt}\nA: --out run"
+    )
+    assert tomllib.loads(Path("run/config.toml").read_text())["template"] == "Q:{prompt}\nA:"
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="needs the recorded completions in ../shared/data")
+def test_the_published_accuracy_is_printed(mathrl: Callable[[str], Result]) -> None:
+    completions = DATA / "completions" / "gsm8k_openai_6b_finetuning.jsonl"
+    done = mathrl(
+        f"eval --task gsm8k --data {DATA / 'gsm8k_test.jsonl'} --completions {completions} --out r"
+    )
+    assert "21.68" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_local_model_is_sampled_and_goes_on(mathrl: Callable[[str], Result]) -> None:
+    pytest.importorskip("torch")
+    from mathrl.policy import save_policy
+    from mathrl.trainers.tiny import untrained_policy
+
+    save_policy(untrained_policy(), Path("model"))
+    line = "eval --task arithmetic --model model --limit 2 --max-new-tokens 4 --out run"
+    assert mathrl(f"{line} -n 2").exit_code == 0
+    more = mathrl(f"{line} -n 3")
+    assert "4 samples were in the run folder already" in more.stdout
+    entry = json.loads(Path("run/results.json").read_text())["arithmetic"]
+    assert (entry["n_samples"], entry["mean_length"], entry["truncated"]) == (6, 4.0, 1.0)
+    config = tomllib.loads(Path("run/config.toml").read_text())
+    assert (config["temperature"], config["engine"]) == (1.0, "local")
+    other = mathrl(f"{line} -n 1")  # one sample is greedy: not one of the sampled ones
+    assert "run folder already" not in other.stdout

@@ -1,0 +1,243 @@
+"""Whole runs on a tiny random policy: learning, interruption, kill -9, resume to the last bit."""
+
+import copy
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from mathrl import arithmetic
+from mathrl.engines import SamplingParams
+from mathrl.engines.local import LocalEngine
+from mathrl.errors import ConfigError, GradingError
+from mathrl.policy import load_policy
+from mathrl.trainers import load_recipe, train
+from mathrl.trainers.runlog import read_records
+from safetensors.torch import load_file
+
+SETTINGS = [
+    "max_steps=6",
+    "rollout.num_problems=3",
+    "rollout.group_size=4",
+    "rollout.max_new_tokens=8",
+    "loss.updates_per_rollout=2",
+    "optimizer.lr=0.01",
+    "checkpoint.every=2",
+]
+
+
+def has_digit(completions, **columns):
+    """A reward that a random policy can climb: how many characters are the digit 7."""
+    return [text.count("7") / 8 for text in completions]
+
+
+def start(policy, out, *, settings=(), **kwargs):
+    recipe = load_recipe("demo", [*SETTINGS, *settings])
+    options = {"policy": policy, "rewards": [has_digit], "out": out, **kwargs}
+    return train(recipe, problems=arithmetic.generate_problems("train", count=10), **options)
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def assert_same_weights(first, second):
+    ours, theirs = weights(first), weights(second)
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert torch.equal(ours[name], theirs[name]), name
+
+
+class StopAt:
+    """Presses Ctrl-C when a record of this step is logged."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def __call__(self, record):
+        if record["step"] == self.step:
+            raise KeyboardInterrupt
+
+
+def clone(policy):
+    return replace(policy, model=copy.deepcopy(policy.model))
+
+
+def test_the_reward_rises(policy, tmp_path):
+    settings = ["max_steps=20", "rollout.group_size=8", "loss.beta=0.0"]
+    result = start(policy, tmp_path / "run", settings=settings)
+    records = read_records(result.folder / "metrics.jsonl")
+    rewards = [record["reward/mean"] for record in records]
+    assert result.is_finished and len(records) == 20
+    assert sum(rewards[-5:]) > 5 * sum(rewards[:5])
+
+
+def test_the_same_seed_gives_the_same_run(policy, tmp_path):
+    start(clone(policy), tmp_path / "first")
+    start(clone(policy), tmp_path / "second")
+    assert_same_weights(tmp_path / "first" / "policy", tmp_path / "second" / "policy")
+    start(clone(policy), tmp_path / "third", settings=["seed=1"])
+    name = "lm_head.weight"
+    assert not torch.equal(
+        weights(tmp_path / "first" / "policy")[name], weights(tmp_path / "third" / "policy")[name]
+    )
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 4])
+def test_resume_after_ctrl_c_is_exact(policy, tmp_path, stop_at):
+    start(clone(policy), tmp_path / "whole")
+    halted = start(clone(policy), tmp_path / "halted", on_record=StopAt(stop_at))
+    assert not halted.is_finished
+    resumed = start(None, tmp_path / "halted", resume=True)
+    assert resumed.is_finished
+    assert_same_weights(tmp_path / "whole" / "policy", tmp_path / "halted" / "policy")
+    steps = [record["step"] for record in read_records(tmp_path / "halted" / "metrics.jsonl")]
+    assert steps == [1, 2, 3, 4, 5, 6]  # none lost, none twice
+
+
+def test_evaluation_before_during_and_after(policy, tmp_path):
+    seen = []
+
+    def evaluate(engine):
+        seen.append(engine.policy_version)
+        return {"accuracy": 0.0}
+
+    start(policy, tmp_path / "run", settings=["eval.every=2"], evaluate=evaluate)
+    assert seen == [0, 2, 4, 6]
+    records = read_records(tmp_path / "run" / "metrics.jsonl")
+    kinds = [(record["kind"], record["step"]) for record in records]
+    assert kinds.index(("eval", 2)) == kinds.index(("train", 2)) + 1
+
+
+def test_resume_does_not_lose_an_evaluation(policy, tmp_path):
+    options = {"settings": ["eval.every=2"], "evaluate": lambda engine: {"accuracy": 0.5}}
+    start(clone(policy), tmp_path / "run", on_record=StopAt(4), **options)
+    start(None, tmp_path / "run", resume=True, **options)
+    records = read_records(tmp_path / "run" / "metrics.jsonl")
+    assert [r["step"] for r in records if r["kind"] == "eval"] == [0, 2, 4, 6]
+
+
+def test_the_reference_stays_the_first_policy(policy, tmp_path):
+    start(clone(policy), tmp_path / "run")
+    first = weights(tmp_path / "run" / "reference")
+    for name, tensor in policy.model.state_dict().items():
+        assert torch.equal(first[name], tensor)
+    records = read_records(tmp_path / "run" / "metrics.jsonl")
+    assert records[-1]["loss/kl"] > 0
+
+
+def test_kl_is_exactly_zero_at_the_first_update(policy, tmp_path):
+    start(policy, tmp_path / "run", settings=["loss.updates_per_rollout=1"])
+    assert read_records(tmp_path / "run" / "metrics.jsonl")[0]["loss/kl"] == 0
+
+
+def test_no_reference_is_kept_without_a_kl_penalty(policy, tmp_path):
+    start(policy, tmp_path / "run", settings=["loss.beta=0"])
+    assert not (tmp_path / "run" / "reference").exists()
+
+
+def test_the_exported_policy_is_an_ordinary_folder(policy, tmp_path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    result = start(policy, tmp_path / "run")
+    folder = tmp_path / "run" / "policy"
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer("Mia has 7 pens.", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        torch.testing.assert_close(model(ids).logits, result.policy.model(ids).logits)
+    assert load_policy(folder).fingerprint() == result.policy.fingerprint()
+
+
+def test_rollouts_are_kept_with_their_verdicts(policy, tmp_path):
+    start(policy, tmp_path / "run")
+    rows = read_records(tmp_path / "run" / "rollouts" / "step-000003.jsonl")
+    assert len(rows) == 12
+    assert all(row["reward"] == row["completion"].count("7") / 8 for row in rows)
+
+
+def test_a_second_run_does_not_overwrite_the_first(policy, tmp_path):
+    start(clone(policy), tmp_path / "run")
+    with pytest.raises(ConfigError, match="holds a run already"):
+        start(policy, tmp_path / "run")
+
+
+def test_a_reward_that_fails_stops_the_run_and_nothing_is_lost(policy, tmp_path):
+    calls = []
+
+    def fails_later(completions, **columns):
+        calls.append(1)
+        if len(calls) == 4:
+            raise ZeroDivisionError
+        return has_digit(completions)
+
+    with pytest.raises(GradingError, match="ZeroDivisionError"):
+        start(clone(policy), tmp_path / "run", rewards=[fails_later])
+    start(clone(policy), tmp_path / "whole")
+    start(None, tmp_path / "run", resume=True)
+    assert_same_weights(tmp_path / "run" / "policy", tmp_path / "whole" / "policy")
+
+
+def test_steps_without_any_verdict_change_nothing(policy, tmp_path):
+    before = copy.deepcopy(policy.model.state_dict())
+    start(policy, tmp_path / "run", rewards=[lambda completions, **_: [None] * len(completions)])
+    for name, tensor in policy.model.state_dict().items():
+        assert torch.equal(before[name], tensor)
+    assert read_records(tmp_path / "run" / "metrics.jsonl")[0]["reward/no_verdict"] == 1
+
+
+def test_nothing_to_resume(tmp_path):
+    with pytest.raises(ConfigError, match="no checkpoint to resume"):
+        start(None, tmp_path / "nothing", resume=True)
+
+
+def test_the_trained_policy_samples_what_it_was_paid_for(policy, tmp_path):
+    settings = ["max_steps=20", "rollout.group_size=8", "loss.beta=0.0"]
+    result = start(policy, tmp_path / "run", settings=settings)
+    engine = LocalEngine(result.policy)
+    problem = arithmetic.generate_problems("test", count=1)[0]
+    ids = tuple(policy.tokenizer(problem.prompt)["input_ids"])
+    from mathrl.engines import SampleRequest
+
+    request = SampleRequest(
+        problem_id="x", sample_index=0, prompt=problem.prompt, prompt_ids=ids, seed=0
+    )
+    ((_, completion),) = engine.sample([request], SamplingParams(max_new_tokens=8))
+    assert "7" in completion.text
+
+
+KILLED_RUN = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_loop import start
+from mathrl.policy import load_policy
+start(load_policy({model!r}), {out!r})
+"""
+
+
+@pytest.mark.slow
+def test_resume_after_kill_9_is_exact(policy, tmp_path):
+    from mathrl.policy import save_policy
+
+    save_policy(policy, tmp_path / "model")
+    start(clone(policy), tmp_path / "whole")
+    out = tmp_path / "killed"
+    script = KILLED_RUN.format(
+        tests=str(Path(__file__).parent), model=str(tmp_path / "model"), out=str(out)
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+        stderr=subprocess.DEVNULL,
+    )
+    while child.poll() is None and not (out / "rollouts" / "step-000003.jsonl").exists():
+        time.sleep(0.005)
+    child.kill()
+    child.wait()
+    assert not (out / "policy").exists(), "the run ended before it was killed"
+    start(None, out, resume=True)
+    assert_same_weights(tmp_path / "whole" / "policy", out / "policy")

@@ -1,0 +1,210 @@
+"""One optimizer step against the plain objective on a whole padded batch, in float64."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from mathrl.schema import Completion, Problem, Rollout, Score
+from mathrl.trainers.batch import assemble
+from mathrl.trainers.coefficients import TokenBatch, grpo_objective
+from mathrl.trainers.logprobs import completion_logprobs, completion_mask
+from mathrl.trainers.methods import build_method
+from mathrl.trainers.recipe import LossConfig, OptimizerConfig, Recipe
+from mathrl.trainers.update import learning_rate, update
+
+PROMPTS = [(5, 6, 7), (8, 9)]
+COMPLETIONS = [
+    ((10, 11, 1), 1.0),
+    ((12,), 0.0),
+    ((10, 13, 14, 15, 1), 0.0),
+    ((), 0.0),  # an empty completion
+    ((20, 1), 0.5),
+    ((21, 22, 23), 0.25),
+    ((24, 1), None),  # no verdict
+]
+
+
+def rollouts():
+    return [
+        Rollout(
+            problem=Problem(id=str(i // 4), prompt="", answer=""),
+            prompt_ids=PROMPTS[i // 4],
+            completion=Completion(text="", token_ids=ids),
+            group=i // 4,
+            policy_version=0,
+            score=Score(value=reward, status="correct"),
+        )
+        for i, (ids, reward) in enumerate(COMPLETIONS)
+    ]
+
+
+def recipe(*, beta=0.04, micro_batch_tokens=10**6, updates=1, temperature=1.0, group=4):
+    base = Recipe(
+        method="grpo",
+        loss=LossConfig(beta=beta, updates_per_rollout=updates),
+        optimizer=OptimizerConfig(
+            lr=1e-2, max_grad_norm=1e9, micro_batch_tokens=micro_batch_tokens
+        ),
+    )
+    return replace(base, rollout=replace(base.rollout, temperature=temperature, group_size=group))
+
+
+class KeepGradients(torch.optim.SGD):
+    """Remembers the gradients of every step."""
+
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, lr=lr)
+        self.seen = []
+
+    def step(self, closure=None):
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        self.seen.append([p.grad.clone() for p in parameters])
+        return super().step(closure)
+
+
+def run_updates(policy, config, *, reference=None):
+    model = policy.model.double()
+    optimizer = KeepGradients(model.parameters(), lr=1.0)
+    method = build_method(config)
+    batch = assemble(rollouts(), method, config, reference)
+    stats = [
+        update(model, optimizer, batch, method, config, lr=0.5)
+        for _ in range(config.loss.updates_per_rollout)
+    ]
+    return optimizer.seen, stats, batch
+
+
+def reference_of(shared_policy):
+    """Another policy with the same shapes."""
+    import copy
+
+    model = copy.deepcopy(shared_policy.model).double()
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.add_(0.02 * noise)
+    return model
+
+
+def expected_gradients(policy, reference, config):
+    """Autograd of the paper's objective, written down once more without any of our machinery.
+
+    Rewards of group 0 are 1 0 0 0: mean 1/4, std (ddof 1) 1/2; of group 1: 1/2 1/4, mean 3/8, std
+    sqrt(1/32).
+    """
+    scored = [r for r in rollouts() if r.score.value is not None]
+    advantages = torch.tensor([1.5, -0.5, -0.5, -0.5, 0.5**0.5, -(0.5**0.5)], dtype=torch.float64)
+    rows = [(r.prompt_ids, r.completion.token_ids) for r in scored]
+    model = policy.model.double()
+    model.zero_grad()
+    temperature = config.rollout.temperature
+    logprobs = completion_logprobs(model, rows, temperature=temperature)
+    with torch.no_grad():
+        ref = completion_logprobs(reference, rows, temperature=temperature)
+    tokens = TokenBatch(
+        advantages_BT=advantages[:, None].expand_as(logprobs),
+        old_logprobs_BT=logprobs.detach(),
+        ref_logprobs_BT=ref,
+    )
+    objective = grpo_objective(logprobs, tokens, clip_low=0.2, clip_high=0.2, beta=0.04)
+    loss = 0
+    for row, mask in zip(objective, completion_mask([len(c) for _, c in rows]), strict=True):
+        if mask.any():
+            loss = loss - row[mask].mean() / len(rows)
+    loss.backward()
+    gradients = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    return gradients
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_gradient_is_that_of_the_papers_objective(policy, shared_policy, temperature):
+    reference = reference_of(shared_policy)
+    config = recipe(temperature=temperature)
+    expected = expected_gradients(policy, reference, config)
+    (ours,), _, _ = run_updates(policy, config, reference=reference)
+    for mine, theirs in zip(ours, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("micro_batch_tokens", [1, 9, 20])
+def test_micro_batch_size_changes_nothing(shared_policy, policy, micro_batch_tokens):
+    import copy
+
+    reference = reference_of(shared_policy)
+    other = replace(policy, model=copy.deepcopy(policy.model))
+    whole, whole_stats, _ = run_updates(policy, recipe(updates=3), reference=reference)
+    config = recipe(updates=3, micro_batch_tokens=micro_batch_tokens)
+    cut, cut_stats, _ = run_updates(other, config, reference=reference)
+    for mine, theirs in zip(whole, cut, strict=True):
+        for a, b in zip(mine, theirs, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+    for a, b in zip(whole_stats, cut_stats, strict=True):
+        assert (a.kl, a.clip_frac) == pytest.approx((b.kl, b.clip_frac), rel=1e-9)
+
+
+def test_later_updates_are_measured_from_the_sampling_policy(policy, shared_policy):
+    _, stats, batch = run_updates(policy, recipe(updates=3), reference=reference_of(shared_policy))
+    assert stats[0].clip_frac == 0  # on policy the ratio is 1
+    assert stats[-1].clip_frac > 0  # lr 0.5 moves far
+    rows = batch.rows
+    with torch.no_grad():
+        before = completion_logprobs(shared_policy.model.double(), rows)
+    shared_policy.model.float()
+    torch.testing.assert_close(batch.old_logprobs_BT, before, rtol=0, atol=1e-12)
+
+
+def test_groups_without_spread_move_nothing(policy):
+    config = recipe(beta=0.0)
+    model = policy.model
+    before = [p.detach().clone() for p in model.parameters()]
+    method = build_method(config)
+    same = [replace(r, score=Score(value=1.0, status="correct")) for r in rollouts()]
+    batch = assemble(same, method, config, None)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1.0, weight_decay=0.0)
+    stats = update(model, optimizer, batch, method, config, lr=1.0)
+    assert stats.grad_norm == 0
+    for old, new in zip(before, model.parameters(), strict=True):
+        assert torch.equal(old, new)
+
+
+def test_a_gradient_that_is_not_finite_is_skipped(policy):
+    config = recipe(beta=0.0)
+    method = build_method(config)
+    batch = assemble(rollouts(), method, config, None)
+    batch.advantages_B[0] = float("nan")
+    before = [p.detach().clone() for p in policy.model.parameters()]
+    optimizer = torch.optim.AdamW(policy.model.parameters(), lr=1.0)
+    stats = update(policy.model, optimizer, batch, method, config, lr=1.0)
+    assert stats.is_skipped
+    for old, new in zip(before, policy.model.parameters(), strict=True):
+        assert torch.equal(old, new)
+        assert new.grad is None
+
+
+def test_rollouts_without_a_verdict_are_left_out(policy):
+    config = recipe(beta=0.0)
+    batch = assemble(rollouts(), build_method(config), config, None)
+    assert len(batch.rows) == 6
+    # 6 completions count, so a token of the first, of 3 tokens, weighs 1/18
+    assert batch.norm_BT[0].tolist() == pytest.approx([1 / 18, 1 / 18, 1 / 18, 0, 0])
+
+
+def test_gradients_are_clipped_by_their_norm(policy):
+    config = recipe(beta=0.0)
+    config = replace(config, optimizer=replace(config.optimizer, max_grad_norm=0.01))
+    (seen,), (stats,), _ = run_updates(policy, config)
+    assert stats.grad_norm > 0.01  # before clipping
+    norm = torch.stack([g.norm() for g in seen]).norm()
+    assert norm.item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_learning_rate_by_hand():
+    config = OptimizerConfig(lr=1.0, warmup_steps=4, schedule="linear")
+    rates = [learning_rate(config, index, 8) for index in range(8)]
+    assert rates == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0, 0.75, 0.5, 0.25])
+    constant = replace(config, schedule="constant")
+    assert [learning_rate(constant, index, 8) for index in (3, 7)] == [1.0, 1.0]
+    cosine = replace(config, schedule="cosine", warmup_steps=0)
+    assert learning_rate(cosine, 4, 8) == pytest.approx(0.5)

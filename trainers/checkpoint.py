@@ -1,0 +1,96 @@
+"""Checkpoints that survive kill -9 and a full disk.
+
+A checkpoint is written under another name, forced to disk, and renamed once it is whole; so a
+folder ``step-000040`` is always complete, and it is an ordinary Hugging Face folder besides.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from mathrl.errors import ConfigError, StorageError
+from mathrl.policy import Policy, save_policy
+
+STATE_FILE = "trainer.pt"
+
+
+def save_checkpoint(
+    folder: Path, step: int, policy: Policy, optimizer: torch.optim.Optimizer, *, keep: int
+) -> Path:
+    """Write the checkpoint of a finished step, then delete all but the newest ``keep``.
+
+    Raises:
+        StorageError: It could not be written; the checkpoints before it are intact.
+    """
+    target = folder / f"step-{step:06d}"
+    if target.exists():
+        return target  # a step is done once: what is there is the same
+    with whole_folder(target) as draft:
+        save_policy(policy, draft)
+        torch.save({"step": step, "optimizer": optimizer.state_dict()}, draft / STATE_FILE)
+    for old in checkpoints(folder)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The complete checkpoints in a folder, oldest first."""
+    return sorted(path for path in folder.glob("step-*") if path.is_dir())
+
+
+def latest_checkpoint(folder: Path) -> Path:
+    """The newest complete checkpoint.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    found = checkpoints(folder)
+    if not found:
+        raise ConfigError(f"{folder.parent} has no checkpoint to resume from")
+    return found[-1]
+
+
+def load_state(checkpoint: Path) -> dict[str, Any]:
+    """The step and the optimizer's state beside the weights of a checkpoint."""
+    state: dict[str, Any] = torch.load(checkpoint / STATE_FILE, weights_only=True)
+    return state
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Give a draft folder to write into; it becomes ``target`` when the block ends well.
+
+    Raises:
+        StorageError: Writing failed (a full disk, no permission); ``target`` is untouched.
+    """
+    draft = target.with_name(f".draft-{target.name}")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        for path in (*draft.rglob("*"), draft):
+            _sync(path)
+        if target.exists():
+            shutil.rmtree(target)
+        draft.rename(target)
+        _sync(target.parent)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        # torch and safetensors report a failed write as errors of their own kind
+        shutil.rmtree(draft, ignore_errors=True)
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StorageError(f"could not write {target}: {reason}") from error
+
+
+def _sync(path: Path) -> None:
+    """Force a file or a folder's entries to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,245 @@
+"""The training loop: Algorithm 1 of DeepSeekMath (arXiv 2402.03300) for every method.
+
+    mathrl train-grpo deepseekmath --model MODEL --data FILE
+
+It calls and does not compute: a source draws scored rollouts, ``assemble`` credits them,
+``update`` takes optimizer steps with the method's coefficient.
+"""
+
+import copy
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from mathrl.config import to_toml
+from mathrl.engines import Engine
+from mathrl.engines.local import LocalEngine
+from mathrl.errors import ConfigError
+from mathrl.interrupts import deferred_interrupt
+from mathrl.policy import Policy, load_policy, save_policy
+from mathrl.prompts import PromptBuilder
+from mathrl.rewards.combine import Reward, combine
+from mathrl.schema import Problem
+from mathrl.trainers.batch import assemble
+from mathrl.trainers.checkpoint import (
+    latest_checkpoint,
+    load_state,
+    save_checkpoint,
+    whole_folder,
+)
+from mathrl.trainers.logprobs import check_output_head
+from mathrl.trainers.methods import Method, build_method
+from mathrl.trainers.metrics import step_metrics
+from mathrl.trainers.recipe import Recipe, load_recipe
+from mathrl.trainers.runlog import OnRecord, RunLog
+from mathrl.trainers.sources import Source
+from mathrl.trainers.update import learning_rate, update
+
+Evaluate = Callable[[Engine], Mapping[str, float]]
+"""Measures the policy that an engine samples from; the metrics go into the run's log."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainResult:
+    """How a run ended."""
+
+    policy: Policy
+    folder: Path
+    step: int
+    is_finished: bool
+    """False after Ctrl-C: ``resume=True`` goes on from ``step``."""
+
+
+def train(
+    recipe: Recipe | str,
+    *,
+    policy: Policy | str | Path | None = None,
+    problems: Sequence[Problem],
+    rewards: Sequence[str | Reward] | None = None,
+    out: str | Path = "runs/train",
+    engine: Engine | None = None,
+    evaluate: Evaluate | None = None,
+    on_record: OnRecord | None = None,
+    resume: bool = False,
+) -> TrainResult:
+    """Train a policy.
+
+    Args:
+        recipe: A recipe, or the name or file of one.
+        policy: What to train, in place; by default what ``recipe.model`` names.
+        problems: Training problems; the recipe's few-shot examples are taken off the front.
+        rewards: Reward functions or their specs; by default those of the recipe.
+        out: Folder of the run: config, metrics, rollouts, checkpoints, and at the end ``policy/``.
+        engine: Who samples; the policy itself, in this process, by default.
+        evaluate: Called before, during (``recipe.eval.every``) and after training.
+        on_record: Called with every record of the log.
+        resume: Go on from the newest checkpoint in ``out``.
+
+    Returns:
+        The trained policy and where it is.
+
+    Raises:
+        ConfigError: The recipe is wrong, ``out`` holds another run, or there is nothing to
+            resume.
+        DataError: The problems are not what the method needs.
+        GradingError: A reward function broke its contract.
+        StorageError: A checkpoint could not be written.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    method = build_method(recipe)
+    run = _open_run(recipe, method, policy, Path(out), on_record, resume=resume)
+    engine = engine or LocalEngine(run.policy)
+    engine.sync(run.policy, run.step)
+    source = _source(recipe, method, run.policy, problems, engine, rewards)
+    is_finished = False
+    try:
+        while run.step < recipe.max_steps:
+            _evaluate_if_due(run, engine, evaluate)
+            _train_step(run, source, engine)
+            if run.step % recipe.checkpoint.every == 0 and run.step < recipe.max_steps:
+                run.save()
+        _evaluate_if_due(run, engine, evaluate)
+        with whole_folder(run.folder / "policy") as draft:
+            save_policy(run.policy, draft)
+        is_finished = True
+    except KeyboardInterrupt:
+        pass  # between two steps the weights are consistent: saved below, reported by the result
+    finally:
+        run.log.close()
+    with deferred_interrupt():
+        run.save()
+    return TrainResult(
+        policy=run.policy, folder=run.folder, step=run.step, is_finished=is_finished
+    )
+
+
+@dataclass(slots=True)
+class _Run:
+    """The state of a run between two steps."""
+
+    recipe: Recipe
+    method: Method
+    policy: Policy
+    reference: PreTrainedModel | None
+    optimizer: torch.optim.Optimizer
+    log: RunLog
+    folder: Path
+    step: int
+
+    def save(self) -> None:
+        save_checkpoint(
+            self.folder / "checkpoints",
+            self.step,
+            self.policy,
+            self.optimizer,
+            keep=self.recipe.checkpoint.keep,
+        )
+
+
+def _train_step(run: _Run, source: Source, engine: Engine) -> None:
+    """Lines 5 to 11 of Algorithm 1: sample, score, credit, update."""
+    recipe, step = run.recipe, run.step + 1
+    start = time.perf_counter()
+    engine.wake()
+    rollouts = source.draw(step)
+    engine.sleep()
+    drawn = time.perf_counter()
+    with deferred_interrupt():
+        batch = assemble(rollouts, run.method, recipe, run.reference)
+        num_updates = recipe.loss.updates_per_rollout if batch.rows else 0
+        stats = []
+        for index in range(num_updates):
+            lr = learning_rate(
+                recipe.optimizer, run.step * num_updates + index, recipe.max_steps * num_updates
+            )
+            stats.append(update(run.policy.model, run.optimizer, batch, run.method, recipe, lr=lr))
+        engine.sync(run.policy, step)
+        metrics = step_metrics(rollouts, batch, stats)
+        metrics |= {"time/sample_s": drawn - start, "time/update_s": time.perf_counter() - drawn}
+        metrics["tokens_per_s"] = metrics["tokens"] / (time.perf_counter() - start)
+        run.log.write_rollouts(step, rollouts)
+        run.log.write("train", step, metrics)
+        run.step = step
+
+
+def _evaluate_if_due(run: _Run, engine: Engine, evaluate: Evaluate | None) -> None:
+    """Evaluate at the start, at the end, and where ``eval.every`` says so between."""
+    every = run.recipe.eval.every
+    is_end = run.step in (0, run.recipe.max_steps)
+    if evaluate is not None and (is_end or (every and run.step % every == 0)):
+        run.log.write("eval", run.step, evaluate(engine))
+
+
+def _open_run(
+    recipe: Recipe,
+    method: Method,
+    policy: Policy | str | Path | None,
+    folder: Path,
+    on_record: OnRecord | None,
+    *,
+    resume: bool,
+) -> _Run:
+    """Set up a new run's folder, or read the newest checkpoint of an old one."""
+    reference = None
+    if resume:
+        checkpoint = latest_checkpoint(folder / "checkpoints")
+        state = load_state(checkpoint)
+        policy, step = load_policy(checkpoint), int(state["step"])
+        if method.needs_reference:
+            reference = load_policy(folder / "reference").model
+    else:
+        if (folder / "config.toml").exists():
+            raise ConfigError(f"{folder} holds a run already: resume it, or choose another folder")
+        policy = policy if isinstance(policy, Policy) else load_policy(policy or recipe.model)
+        state, step = None, 0
+        folder.mkdir(parents=True, exist_ok=True)
+        if method.needs_reference:
+            reference = copy.deepcopy(policy.model)
+            with whole_folder(folder / "reference") as draft:
+                save_policy(policy, draft)
+    check_output_head(policy.model)
+    optimizer = torch.optim.AdamW(
+        policy.model.parameters(),
+        lr=recipe.optimizer.lr,
+        weight_decay=recipe.optimizer.weight_decay,
+    )
+    if state is not None:
+        optimizer.load_state_dict(state["optimizer"])
+    run = _Run(
+        recipe=recipe,
+        method=method,
+        policy=policy,
+        reference=reference,
+        optimizer=optimizer,
+        log=RunLog(folder, last_step=step, on_record=on_record),
+        folder=folder,
+        step=step,
+    )
+    if not resume:
+        run.save()
+        # written last: a folder that holds a config can be resumed
+        (folder / "config.toml").write_text(to_toml(recipe), encoding="utf-8")
+    return run
+
+
+def _source(
+    recipe: Recipe,
+    method: Method,
+    policy: Policy,
+    problems: Sequence[Problem],
+    engine: Engine,
+    rewards: Sequence[str | Reward] | None,
+) -> Source:
+    prompts = PromptBuilder(recipe.prompt, tokenizer=policy.tokenizer, examples=problems)
+    shots = {problem.id for problem in prompts.shots}
+    return method.source(
+        recipe,
+        [problem for problem in problems if problem.id not in shots],
+        prompts,
+        engine,
+        combine(rewards if rewards is not None else recipe.rewards),
+    )

@@ -1,0 +1,218 @@
+"""A recipe: everything that decides a training run, as one frozen value.
+
+``recipes/*.toml`` ship with the package; ``mathrl train-grpo RECIPE --set loss.beta=0.01`` and
+``load_recipe("demo", ["loss.beta=0.01"])`` read the same keys.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mathrl.config import build, override, read_toml
+from mathrl.errors import ConfigError
+from mathrl.prompts import PromptConfig
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """Where the training problems come from."""
+
+    name: str = "arithmetic"
+    """A known data set, a hub id, or a JSONL, Parquet or CSV file."""
+    split: str = "train"
+    """Split of a data set; a file has none."""
+    question_column: str = ""
+    """Column of the question in a file; empty: found by its name."""
+    answer_column: str = ""
+    """Column of the answer in a file; empty: found by its name."""
+    limit: int = 0
+    """Use the first so many problems; 0: all."""
+
+    def __post_init__(self) -> None:
+        _require(self.limit >= 0, f"data.limit must be 0 or more, got {self.limit}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolloutConfig:
+    """What one step samples (for SFT: how many demonstrations it takes)."""
+
+    num_problems: int = 16
+    """Problems a step."""
+    group_size: int = 64
+    """Completions a problem, G in the paper."""
+    temperature: float = 1.0
+    """Sampling temperature; log-probs in training are taken under the same one."""
+    max_new_tokens: int = 1024
+    """Completions are cut at this many tokens."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self.num_problems >= 1,
+            f"rollout.num_problems must be at least 1, got {self.num_problems}",
+        )
+        _require(
+            self.group_size >= 1, f"rollout.group_size must be at least 1, got {self.group_size}"
+        )
+        _require(
+            self.temperature > 0,
+            f"rollout.temperature must be above 0, got {self.temperature}: "
+            "a greedy policy has nothing to explore",
+        )
+        _require(
+            self.max_new_tokens >= 1,
+            f"rollout.max_new_tokens must be at least 1, got {self.max_new_tokens}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig:
+    """The objective's numbers; see ``coefficients.py``."""
+
+    clip_low: float = 0.2
+    """The ratio is clipped below at 1 - clip_low."""
+    clip_high: float = 0.2
+    """The ratio is clipped above at 1 + clip_high."""
+    beta: float = 0.04
+    """Weight of the KL penalty; 0 loads no reference policy."""
+    updates_per_rollout: int = 1
+    """Optimizer steps on the same rollouts, mu in Algorithm 1."""
+    std_ddof: int = 1
+    """Group standard deviation: 1 divides by G - 1 (as other trainers do), 0 by G."""
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.clip_low < 1, f"loss.clip_low must be in [0, 1), got {self.clip_low}")
+        _require(self.clip_high >= 0, f"loss.clip_high must be 0 or more, got {self.clip_high}")
+        _require(self.beta >= 0, f"loss.beta must be 0 or more, got {self.beta}")
+        _require(
+            self.updates_per_rollout >= 1,
+            f"loss.updates_per_rollout must be at least 1, got {self.updates_per_rollout}",
+        )
+        _require(self.std_ddof in (0, 1), f"loss.std_ddof must be 0 or 1, got {self.std_ddof}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimizerConfig:
+    """AdamW, its schedule, and how much goes through the model at once."""
+
+    lr: float = 1e-6
+    """Peak learning rate."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """After the warm-up: stay, or fall to 0 at the last step."""
+    warmup_steps: int = 0
+    """Optimizer steps in which the learning rate rises from 0."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay."""
+    max_grad_norm: float = 1.0
+    """Gradients longer than this are scaled down to it."""
+    micro_batch_tokens: int = 16_384
+    """Prompt and completion tokens, padding included, in one forward pass."""
+
+    def __post_init__(self) -> None:
+        _require(self.lr > 0, f"optimizer.lr must be above 0, got {self.lr}")
+        _require(
+            self.max_grad_norm > 0,
+            f"optimizer.max_grad_norm must be above 0, got {self.max_grad_norm}",
+        )
+        _require(
+            self.micro_batch_tokens >= 1,
+            f"optimizer.micro_batch_tokens must be at least 1, got {self.micro_batch_tokens}",
+        )
+        _require(
+            self.warmup_steps >= 0,
+            f"optimizer.warmup_steps must be 0 or more, got {self.warmup_steps}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvalConfig:
+    """Measuring the policy before, during and after, on problems that training never sees."""
+
+    every: int = 0
+    """Steps between evaluations; 0: only before and after."""
+    num_problems: int = 200
+    """Problems held out of the training data; 0: no evaluation."""
+    num_samples: int = 1
+    """Completions a problem, at the rollout's temperature, with the same seeds every time."""
+
+    def __post_init__(self) -> None:
+        _require(self.every >= 0, f"eval.every must be 0 or more, got {self.every}")
+        _require(
+            self.num_problems >= 0, f"eval.num_problems must be 0 or more, got {self.num_problems}"
+        )
+        _require(
+            self.num_samples >= 1, f"eval.num_samples must be at least 1, got {self.num_samples}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointConfig:
+    """How much work a crash may cost."""
+
+    every: int = 10
+    """Steps between checkpoints; one is also written at Ctrl-C and at the end."""
+    keep: int = 2
+    """The newest so many stay."""
+
+    def __post_init__(self) -> None:
+        _require(self.every >= 1, f"checkpoint.every must be at least 1, got {self.every}")
+        _require(self.keep >= 1, f"checkpoint.keep must be at least 1, got {self.keep}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """A whole run: method, data, reward, numbers."""
+
+    method: Literal["grpo", "sft"]
+    """The gradient coefficient, one of ``methods.METHODS``."""
+    model: str = ""
+    """Model folder or hub id; empty: the tiny arithmetic policy."""
+    rewards: tuple[str, ...] = ("accuracy",)
+    """Reward functions, ``name`` or ``pkg.mod:function``, each with ``=weight`` if not 1."""
+    seed: int = 0
+    """Decides the order of the problems and every sample."""
+    max_steps: int = 100
+    """Rollout steps."""
+    data: DataConfig = field(default_factory=DataConfig)
+    prompt: PromptConfig = field(default_factory=PromptConfig)
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+
+    def __post_init__(self) -> None:
+        _require(self.max_steps >= 1, f"max_steps must be at least 1, got {self.max_steps}")
+        _require(bool(self.rewards), "rewards is empty: name at least one reward function")
+        _require(
+            self.method != "grpo" or self.rollout.group_size >= 2,
+            f"rollout.group_size is {self.rollout.group_size}: GRPO compares the completions of "
+            "a group with each other, so it needs at least 2",
+        )
+
+
+def load_recipe(name_or_path: str | Path, assignments: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by name (``demo``, ``deepseekmath``) or from a TOML file.
+
+    Args:
+        name_or_path: A shipped recipe or a file.
+        assignments: ``section.key=value`` changes, applied in order.
+
+    Raises:
+        ConfigError: No such recipe, an unknown key, a value out of its range.
+    """
+    path = Path(name_or_path)
+    shipped = RECIPES / f"{name_or_path}.toml"
+    if shipped.is_file() and path.suffix != ".toml":
+        path = shipped
+    if not path.is_file():
+        names = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
+        raise ConfigError(f"no recipe {str(name_or_path)!r}; shipped: {names}, or give a file")
+    return build(Recipe, override(read_toml(path), assignments), source=str(path.name))
