@@ -32,6 +32,9 @@ TEST_SHARE = 10
 """One computation in ten belongs to the test split."""
 SIZES: dict[str, int] = {"train": 20_000, "test": 1_000}
 
+MAX_MISSES = 10_000
+"""After so many computations in a row that are known already, there are no more to find."""
+
 NAMES = ("Mia", "Ben", "Zoe", "Sam", "Ana", "Leo", "Eva", "Max", "Ida", "Tom")
 THINGS = ("pens", "books", "coins", "cards", "shells", "apples", "stamps", "marbles")
 STARTS = ("{name} has {n} {things}.", "{name} starts with {n} {things}.")
@@ -103,15 +106,16 @@ def generate_problems(
     rng = random.Random(f"arithmetic-{split}-{seed}")
     seen: set[Computation] = set()
     problems: list[Problem] = []
-    misses = 0
+    misses = 0  # in a row
     while len(problems) < count:
         computation = _draw_computation(rng, rng.choice(levels))
         if computation.split != split or computation in seen:
             misses += 1
-            if misses > 1000 * count:
+            if misses > MAX_MISSES:
                 raise ConfigError(f"levels {tuple(levels)} hold fewer than {count} problems")
             continue
         seen.add(computation)
+        misses = 0
         problems.append(_problem(f"arithmetic/{split}/{len(problems)}", computation, rng))
     return problems
 

@@ -6,7 +6,7 @@ The folder is an ordinary Hugging Face one, so transformers and vLLM load what w
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mathrl.errors import ConfigError, MissingExtraError
 
@@ -69,7 +69,7 @@ def load_policy(name_or_folder: str | Path | None = None, *, device: str | None 
     """
     try:
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoTokenizer
     except ImportError as error:
         raise MissingExtraError(
             "a local policy needs torch and transformers: pip install 'mathrl[train]'"
@@ -78,9 +78,7 @@ def load_policy(name_or_folder: str | Path | None = None, *, device: str | None 
     source = str(name_or_folder or EMBEDDED_POLICY)
     _check_folder(source)
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            source, dtype=torch.float32, output_loading_info=True
-        )
+        model, report = _load_model(source)
         tokenizer = AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines() or ["unknown reason"]
@@ -90,9 +88,11 @@ def load_policy(name_or_folder: str | Path | None = None, *, device: str | None 
             f"{source} lacks weights of a causal language model "
             f"({', '.join(sorted(report['missing_keys'])[:3])}, …)"
         )
-    target = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model.eval()  # dropout would make the trainer's log-probs differ from the sampler's
-    return Policy(model=model.to(target), tokenizer=tokenizer, name=str(name_or_folder or "embedded"))
+    name = str(name_or_folder or "embedded")
+    model.to(target)  # type: ignore[arg-type]  # transformers wraps it and loses its type
+    return Policy(model=model, tokenizer=tokenizer, name=name)
 
 
 def save_policy(policy: Policy, folder: Path) -> None:
@@ -100,6 +100,18 @@ def save_policy(policy: Policy, folder: Path) -> None:
     _quiet_transformers()
     policy.model.save_pretrained(folder)
     policy.tokenizer.save_pretrained(folder)
+
+
+def _load_model(source: str) -> "tuple[PreTrainedModel, dict[str, set[str]]]":
+    """The model in float32, and what its file lacks or has too much."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        source, dtype=torch.float32, output_loading_info=True
+    )
+    model, report = loaded  # the annotation of from_pretrained leaves this form out
+    return model, report
 
 
 def _quiet_transformers() -> None:

@@ -40,9 +40,7 @@ class RolloutBatch:
         return TokenBatch(
             advantages_BT=advantages_B1.expand_as(logprobs_BT),
             old_logprobs_BT=(
-                logprobs_BT.detach()
-                if self.old_logprobs_BT is None
-                else rows(self.old_logprobs_BT)
+                logprobs_BT.detach() if self.old_logprobs_BT is None else rows(self.old_logprobs_BT)
             ),
             ref_logprobs_BT=None if self.ref_logprobs_BT is None else rows(self.ref_logprobs_BT),
         )

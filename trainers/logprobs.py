@@ -51,9 +51,7 @@ def completion_logprobs(
         predicts_BL[b, len(prompt) - 1 : len(prompt) - 1 + len(completion)] = True
     mask_BT = completion_mask(lengths)
     device = model.device
-    hidden_BLD = model.get_decoder()(
-        input_ids=ids_BL.to(device), use_cache=False
-    ).last_hidden_state
+    hidden_BLD = model.get_decoder()(input_ids=ids_BL.to(device), use_cache=False).last_hidden_state
     logprobs_N = _chunked_logprobs(
         model.get_output_embeddings(),
         hidden_BLD[predicts_BL.to(device)],
@@ -109,7 +107,7 @@ def check_output_head(model: PreTrainedModel) -> None:
 
 
 def _chunked_logprobs(
-    head: torch.nn.Module, hidden_ND: Tensor, targets_N: Tensor, temperature: float
+    head: torch.nn.Linear, hidden_ND: Tensor, targets_N: Tensor, temperature: float
 ) -> Tensor:
     def score(hidden_CD: Tensor, targets_C: Tensor) -> Tensor:
         logits_CV = head(hidden_CD)
@@ -118,8 +116,7 @@ def _chunked_logprobs(
         logits_CV = logits_CV.to(precision) / temperature
         return -torch.nn.functional.cross_entropy(logits_CV, targets_C, reduction="none")
 
-    vocabulary = head.weight.shape[0]
-    chunk = max(1, CHUNK_ELEMENTS // vocabulary)
+    chunk = max(1, CHUNK_ELEMENTS // head.out_features)
     if len(targets_N) <= chunk:
         return score(hidden_ND, targets_N)
     pieces = zip(hidden_ND.split(chunk), targets_N.split(chunk), strict=True)

@@ -112,9 +112,7 @@ def train(
         run.log.close()
     with deferred_interrupt():
         run.save()
-    return TrainResult(
-        policy=run.policy, folder=run.folder, step=run.step, is_finished=is_finished
-    )
+    return TrainResult(policy=run.policy, folder=run.folder, step=run.step, is_finished=is_finished)
 
 
 @dataclass(slots=True)

@@ -44,9 +44,7 @@ def build_method(recipe: Recipe) -> Method:
     return Method(
         source=LiveSampler,
         credit=partial(group_advantages, ddof=loss.std_ddof),
-        coefficient=partial(
-            grpo, clip_low=loss.clip_low, clip_high=loss.clip_high, beta=loss.beta
-        ),
+        coefficient=partial(grpo, clip_low=loss.clip_low, clip_high=loss.clip_high, beta=loss.beta),
         norm=sequence_norm,
         needs_reference=loss.beta > 0,
     )

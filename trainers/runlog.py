@@ -69,7 +69,7 @@ def read_records(path: Path) -> list[Record]:
 
 
 def _is_settled(record: Record, last_step: int) -> bool:
-    """An evaluation belongs to the start of the next step, so the one at ``last_step`` is redone."""
+    """An evaluation belongs to the start of the next step: that at ``last_step`` comes again."""
     step = int(record["step"])
     return step < last_step or (step == last_step and record["kind"] == "train")
 

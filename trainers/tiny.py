@@ -7,26 +7,27 @@ An ordinary Qwen2 of 0.7M parameters with a tokenizer of its own, fine-tuned by 
 err, which is what GRPO can mend. ``mathrl/embedded_policy`` is its output, in bfloat16.
 """
 
+import json
 import sys
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
 from mathrl import arithmetic
 from mathrl.policy import Policy, save_policy
 from mathrl.trainers.loop import train
 from mathrl.trainers.recipe import load_recipe
-from mathrl.trainers.runlog import OnRecord
+from mathrl.trainers.runlog import OnRecord, Record
 
 NUM_DEMONSTRATIONS = 40_000
 MISTAKE_RATE = 0.6
 """Share of wrong demonstrations: high, so that sampled accuracy starts low, while the right step
 stays by far the likeliest, because mistakes are spread over all other results."""
-PAD, END = "<|pad|>", "<|end|>"
-VOCABULARY = 410
-"""All bytes, and every word of the problems as one token."""
+PAD, END = "<|pad|>", "<|endoftext|>"
+VOCABULARY = 512
+"""At most: all bytes, and every word of the problems as one token."""
 
 
 def train_tiny_policy(out: Path, on_record: OnRecord | None = None) -> Policy:
@@ -61,16 +62,15 @@ def untrained_policy(*, hidden_size: int = 128, num_layers: int = 3, seed: int =
     return Policy(model=model, tokenizer=tokenizer, name="tiny")
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
+def build_tokenizer() -> Qwen2Tokenizer:
     """Byte-level BPE over the words of the problems, digits one by one; encodes any text."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+    learner = Tokenizer(models.BPE())
+    learner.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),
             pre_tokenizers.ByteLevel(add_prefix_space=False),
         ]
     )
-    tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
         special_tokens=[PAD, END],
@@ -79,11 +79,23 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
     problems = arithmetic.generate_problems("train", count=2_000)
     texts = [f"{problem.prompt}\n{problem.metadata['solution']}" for problem in problems]
-    tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=END)
+    learner.train_from_iterator(texts, trainer)
+    learnt = json.loads(learner.to_str())["model"]
+    # a Qwen2 folder is read with this class, whatever class wrote it: be that class from the start
+    return Qwen2Tokenizer(
+        vocab=learnt["vocab"],
+        merges=[tuple(merge) for merge in learnt["merges"]],
+        pad_token=PAD,
+        eos_token=END,
+    )
+
+
+def _show(record: Record) -> None:
+    if int(record["step"]) % 100 == 0:
+        sys.stderr.write(f"step {record['step']}: mean log-prob {record['loss/logprob']:.3f}\n")
 
 
 if __name__ == "__main__":
-    made = train_tiny_policy(Path(sys.argv[1]), lambda record: sys.stderr.write(f"{record}\n"))
+    made = train_tiny_policy(Path(sys.argv[1]), _show)
     made.model.bfloat16()  # half the bytes in the repository; loading makes it float32 again
     save_policy(made, Path(sys.argv[1]) / "bfloat16")

@@ -51,7 +51,7 @@ def update(
         width = logprobs_BT.shape[1]
         norm_BT = batch.norm_BT[indices, :width].to(logprobs_BT.device, logprobs_BT.dtype)
         loss = -(norm_BT * coefficient_BT * logprobs_BT).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         seen_BT[indices, :width] = detached_BT.double().cpu()
         _observe(stats, detached_BT, tokens, batch.mask_BT[indices, :width], recipe)
     if batch.old_logprobs_BT is None:

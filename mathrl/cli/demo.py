@@ -101,9 +101,7 @@ def _measure(side: str, policy: "Policy", folder: Path, recipe: "Recipe") -> Mea
             _test_problems(),
             LocalEngine(policy),
             prompts,
-            SamplingParams(
-                temperature=temperature, max_new_tokens=recipe.rollout.max_new_tokens
-            ),
+            SamplingParams(temperature=temperature, max_new_tokens=recipe.rollout.max_new_tokens),
             num_samples=num_samples,
             seed=recipe.seed,
             store=store,

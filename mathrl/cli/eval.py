@@ -223,7 +223,7 @@ def _describe_run(
 ) -> None:
     import tomli_w
 
-    from mathrl.evals.manifest import problems_hash, prompts_hash, write_manifest
+    from mathrl.manifest import problems_hash, prompts_hash, write_manifest
 
     facts = {
         "task": config.task,

@@ -14,7 +14,7 @@ import click
 from mathrl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mathrl.trainers import Recipe, TrainResult
+    from mathrl.trainers import TrainResult
 
 
 @click.command("train-grpo")

@@ -11,10 +11,10 @@ from mathrl.engines import Engine, SamplingParams
 from mathrl.errors import DataError
 from mathrl.evals import EvalResult, evaluate
 from mathrl.evals.tasks import Task
+from mathrl.manifest import problems_hash, write_manifest
 from mathrl.policy import Policy
 from mathrl.prompts import PromptBuilder
 from mathrl.schema import Problem
-from mathrl.manifest import problems_hash, write_manifest
 from mathrl.trainers import Recipe, TrainResult, train
 from mathrl.trainers.runlog import read_records
 
@@ -98,9 +98,7 @@ def held_out_evaluation(
     """
     if not problems.held_out:
         return None
-    prompts = PromptBuilder(
-        recipe.prompt, tokenizer=policy.tokenizer, examples=problems.training
-    )
+    prompts = PromptBuilder(recipe.prompt, tokenizer=policy.tokenizer, examples=problems.training)
     task = Task(
         name="held-out",
         data=recipe.data.name,

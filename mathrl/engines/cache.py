@@ -18,9 +18,12 @@ from transformers.cache_utils import DynamicLayer
 class PreallocatedLayer(DynamicLayer):
     """One attention layer: ``keys`` and ``values`` view the filled part of two buffers."""
 
+    keys: Tensor
+    values: Tensor
+
     def __init__(self, capacity: int) -> None:
         """Make room for ``capacity`` tokens a row, once the shape of the states is known."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.capacity = capacity
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:

@@ -183,7 +183,7 @@ class _Decoder:
         self.cache = preallocated_cache(self.policy.model.config, capacity)
         positions_UP = (mask_UP.cumsum(-1) - 1).clamp(min=0).to(device)
         is_padded = bool((mask_UP == 0).any())
-        logits_UV = self.policy.model(
+        logits_UV: Tensor = self.policy.model(
             input_ids=ids_UP.to(device),
             attention_mask=mask_UP.to(device) if is_padded else None,
             position_ids=positions_UP,
@@ -205,13 +205,14 @@ class _Decoder:
     def _decode(self, tokens_B: Tensor) -> Tensor:
         self.length += 1
         self.positions_B = self.positions_B + 1
-        return self.policy.model(
+        logits_BV: Tensor = self.policy.model(
             input_ids=tokens_B[:, None],
             attention_mask=None if self.mask_BC is None else self.mask_BC[:, : self.length],
             position_ids=self.positions_B[:, None],
             past_key_values=self.cache,
             use_cache=True,
         ).logits[:, -1]
+        return logits_BV
 
     def _compact(self, keep: list[int], tokens_B: Tensor) -> Tensor:
         """Drop all other rows from everything that has a row each."""
@@ -230,7 +231,7 @@ class _Decoder:
         if not stopped_by_id and cut is None and len(row.token_ids) < self.params.max_new_tokens:
             return None
         written = row.token_ids[:-1] if stopped_by_id else row.token_ids
-        text = tokenizer.decode(written, skip_special_tokens=True)
+        text = str(tokenizer.decode(written, skip_special_tokens=True))
         if cut is not None:
             text = text[: text.rindex(cut)]
         reason: FinishReason = "stop" if stopped_by_id or cut is not None else "length"

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from mathrl.engines import SampleRequest, SamplingParams, sample_seed
 from mathrl.engines.local import LocalEngine, draw_tokens
 from mathrl.errors import DataError
@@ -108,9 +109,7 @@ def test_stop_strings_end_a_completion_and_are_cut(policy):
     free = sample(policy, requests(), temperature=0.0, max_new_tokens=12)
     text = policy.tokenizer.decode(free[0].token_ids[:6])
     stop = text[-3:]
-    stopped = sample(
-        policy, requests()[:1], temperature=0.0, max_new_tokens=12, stop=(stop,)
-    )[0]
+    stopped = sample(policy, requests()[:1], temperature=0.0, max_new_tokens=12, stop=(stop,))[0]
     assert stopped.finish_reason == "stop"
     assert stop not in stopped.text
     assert free[0].text.startswith(stopped.text)
@@ -124,7 +123,7 @@ def test_closing_the_stream_abandons_the_rest(policy):
 
 
 def test_a_prompt_that_does_not_fit_is_refused(policy):
-    with pytest.raises(DataError, match="problem 0.*4096 positions"):
+    with pytest.raises(DataError, match=r"problem 0.*4096 positions"):
         sample(policy, requests([(5,) * 4090]), max_new_tokens=20)
 
 

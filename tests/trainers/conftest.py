@@ -4,6 +4,7 @@ import copy
 from dataclasses import replace
 
 import pytest
+
 from mathrl.trainers.tiny import untrained_policy
 
 

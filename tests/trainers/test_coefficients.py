@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from mathrl.trainers.coefficients import (
     MAX_LOG_RATIO,
     TokenBatch,

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from mathrl.trainers.credit import group_advantages
 
 
@@ -40,7 +41,9 @@ def test_each_group_has_mean_zero_and_deviation_one():
         assert ours[groups == group].std() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("rewards", [[0, 0, 0], [1, 1, 1], [0.3, 0.1 + 0.2, 0.3], [1e6 + 1e-4, 1e6]])
+@pytest.mark.parametrize(
+    "rewards", [[0, 0, 0], [1, 1, 1], [0.3, 0.1 + 0.2, 0.3], [1e6 + 1e-4, 1e6]]
+)
 def test_no_spread_is_exactly_zero(rewards):
     ours = advantages(rewards, [0] * len(rewards))
     assert ours.abs().max() == 0

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+
 from mathrl.errors import ConfigError
 from mathrl.trainers import logprobs as module
 from mathrl.trainers.logprobs import (

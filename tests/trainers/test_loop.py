@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
+
 from mathrl import arithmetic
 from mathrl.engines import SamplingParams
 from mathrl.engines.local import LocalEngine
@@ -17,7 +19,6 @@ from mathrl.errors import ConfigError, GradingError
 from mathrl.policy import load_policy
 from mathrl.trainers import load_recipe, train
 from mathrl.trainers.runlog import read_records
-from safetensors.torch import load_file
 
 SETTINGS = [
     "max_steps=6",

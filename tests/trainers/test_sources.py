@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+
 from mathrl.engines import Capabilities, sample_seed
 from mathrl.errors import ConfigError, DataError
 from mathrl.prompts import PromptBuilder, PromptConfig
@@ -106,9 +107,7 @@ def test_reward_functions_get_every_column():
 
 def test_an_engine_that_gives_text_alone_cannot_train():
     class TextOnly(FakeSampler):
-        capabilities = Capabilities(
-            token_ids=False, logprobs=False, sync=False, deterministic=True
-        )
+        capabilities = Capabilities(token_ids=False, logprobs=False, sync=False, deterministic=True)
 
     with pytest.raises(ConfigError, match="TextOnly cannot train"):
         live(5, num_problems=2, group_size=2, engine=TextOnly())

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from mathrl.schema import Completion, Problem, Rollout, Score
 from mathrl.trainers.batch import assemble
 from mathrl.trainers.coefficients import TokenBatch, grpo_objective
