@@ -1,5 +1,6 @@
 """Fakes that every test may use."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -7,6 +8,9 @@ import pytest
 
 from mathrl.engines import Capabilities, SampleRequest, SamplingParams
 from mathrl.schema import Completion, Problem
+
+# two workers on two cores: threads of their own would only wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Answer = Callable[[SampleRequest], str]
 

@@ -125,6 +125,7 @@ class _Run:
     reference: PreTrainedModel | None
     optimizer: torch.optim.Optimizer
     log: RunLog
+    on_record: OnRecord
     folder: Path
     step: int
 
@@ -160,8 +161,9 @@ def _train_step(run: _Run, source: Source, engine: Engine) -> None:
         metrics |= {"time/sample_s": drawn - start, "time/update_s": time.perf_counter() - drawn}
         metrics["tokens_per_s"] = metrics["tokens"] / (time.perf_counter() - start)
         run.log.write_rollouts(step, rollouts)
-        run.log.write("train", step, metrics)
+        record = run.log.write("train", step, metrics)
         run.step = step
+    run.on_record(record)  # what a watcher raises finds the step whole
 
 
 def _evaluate_if_due(run: _Run, engine: Engine, evaluate: Evaluate | None) -> None:
@@ -169,7 +171,7 @@ def _evaluate_if_due(run: _Run, engine: Engine, evaluate: Evaluate | None) -> No
     every = run.recipe.eval.every
     is_end = run.step in (0, run.recipe.max_steps)
     if evaluate is not None and (is_end or (every and run.step % every == 0)):
-        run.log.write("eval", run.step, evaluate(engine))
+        run.on_record(run.log.write("eval", run.step, evaluate(engine)))
 
 
 def _open_run(
@@ -213,7 +215,8 @@ def _open_run(
         policy=policy,
         reference=reference,
         optimizer=optimizer,
-        log=RunLog(folder, last_step=step, on_record=on_record),
+        log=RunLog(folder, last_step=step),
+        on_record=on_record or (lambda record: None),
         folder=folder,
         step=step,
     )

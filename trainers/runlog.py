@@ -21,13 +21,12 @@ OnRecord = Callable[[Record], None]
 class RunLog:
     """Writes one run's records; opened again, it goes on behind the last finished step."""
 
-    def __init__(self, folder: Path, *, last_step: int, on_record: OnRecord | None = None) -> None:
+    def __init__(self, folder: Path, *, last_step: int) -> None:
         """Open the log of a run whose checkpoint is at ``last_step`` (0: a new run).
 
         What was logged behind that step is dropped: the resumed run logs it again.
         """
         self.folder = folder
-        self.on_record = on_record
         self.path = folder / "metrics.jsonl"
         kept = [record for record in read_records(self.path) if _is_settled(record, last_step)]
         draft = self.path.with_suffix(".draft")
@@ -37,15 +36,14 @@ class RunLog:
 
     def write(
         self, kind: Literal["train", "eval"], step: int, metrics: Mapping[str, float]
-    ) -> None:
-        """Append a record, flushed, and hand it to whoever watches."""
+    ) -> Record:
+        """Append a record, flushed, and return it for whoever watches."""
         record: Record = {"kind": kind, "step": step, **metrics}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         for key, value in metrics.items():
             self._tensorboard.add_scalar(f"{kind}/{key}", value, step)
-        if self.on_record is not None:
-            self.on_record(record)
+        return record
 
     def write_rollouts(self, step: int, rollouts: Sequence[Rollout]) -> None:
         """Keep every completion of a step; a step that is done again replaces its file."""

@@ -10,6 +10,7 @@ err, which is what GRPO can mend. ``mathrl/embedded_policy`` is its output, in b
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -81,10 +82,11 @@ def build_tokenizer() -> Qwen2Tokenizer:
     texts = [f"{problem.prompt}\n{problem.metadata['solution']}" for problem in problems]
     learner.train_from_iterator(texts, trainer)
     learnt = json.loads(learner.to_str())["model"]
+    merges: Any = [tuple(merge) for merge in learnt["merges"]]  # annotated as text, read as pairs
     # a Qwen2 folder is read with this class, whatever class wrote it: be that class from the start
     return Qwen2Tokenizer(
         vocab=learnt["vocab"],
-        merges=[tuple(merge) for merge in learnt["merges"]],
+        merges=merges,
         pad_token=PAD,
         eos_token=END,
     )

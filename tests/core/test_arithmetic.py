@@ -5,6 +5,7 @@ import re
 from collections import Counter
 
 import pytest
+
 from mathrl.arithmetic import (
     MAX_VALUE,
     Computation,

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from mathrl.config import build, override, read_toml, to_toml
 from mathrl.errors import ConfigError
 from mathrl.trainers.recipe import RECIPES, Recipe, load_recipe

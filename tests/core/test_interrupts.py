@@ -5,6 +5,7 @@ import signal
 import threading
 
 import pytest
+
 from mathrl.interrupts import deferred_interrupt
 
 

@@ -1,6 +1,7 @@
 """From a problem to the text and ids that a policy reads."""
 
 import pytest
+
 from mathrl.errors import ConfigError, DataError
 from mathrl.prompts import PromptBuilder, PromptConfig
 from mathrl.schema import Problem
@@ -23,6 +24,7 @@ SHOTS = [problem("1+1?", "#### 2"), problem("no solution"), problem("2+2?", "###
 def tokenizer():
     """Writes a beginning-of-sequence token by itself, as Llama's does."""
     from tokenizers.processors import TemplateProcessing
+
     from mathrl.trainers.tiny import build_tokenizer
 
     tokenizer = build_tokenizer()
@@ -47,9 +49,7 @@ def test_plain_text():
 def test_few_shot_examples_are_the_first_that_have_a_solution():
     config = PromptConfig(template="Q: {prompt}\nA: ", num_few_shot=2)
     builder = PromptBuilder(config, examples=SHOTS)
-    assert builder.text(QUESTION) == (
-        "Q: 1+1?\nA: #### 2\n\nQ: 2+2?\nA: #### 4\n\nQ: 3+4?\nA: "
-    )
+    assert builder.text(QUESTION) == ("Q: 1+1?\nA: #### 2\n\nQ: 2+2?\nA: #### 4\n\nQ: 3+4?\nA: ")
     assert [shot.prompt for shot in builder.shots] == ["1+1?", "2+2?"]
 
 

@@ -13,8 +13,6 @@ import torch
 from safetensors.torch import load_file
 
 from mathrl import arithmetic
-from mathrl.engines import SamplingParams
-from mathrl.engines.local import LocalEngine
 from mathrl.errors import ConfigError, GradingError
 from mathrl.policy import load_policy
 from mathrl.trainers import load_recipe, train
@@ -31,14 +29,14 @@ SETTINGS = [
 ]
 
 
-def has_digit(completions, **columns):
-    """A reward that a random policy can climb: how many characters are the digit 7."""
-    return [text.count("7") / 8 for text in completions]
+def even_share(completions, completion_ids, **columns):
+    """A reward that a random policy can climb: the share of tokens with an even id."""
+    return [sum(token % 2 == 0 for token in ids) / len(ids) for ids in completion_ids]
 
 
 def start(policy, out, *, settings=(), **kwargs):
     recipe = load_recipe("demo", [*SETTINGS, *settings])
-    options = {"policy": policy, "rewards": [has_digit], "out": out, **kwargs}
+    options = {"policy": policy, "rewards": [even_share], "out": out, **kwargs}
     return train(recipe, problems=arithmetic.generate_problems("train", count=10), **options)
 
 
@@ -51,6 +49,9 @@ def assert_same_weights(first, second):
     assert ours.keys() == theirs.keys()
     for name in ours:
         assert torch.equal(ours[name], theirs[name]), name
+    reference = weights(first.parent / "reference")
+    moved = [not torch.equal(ours[name], reference[name]) for name in ours]
+    assert all(moved), "the run changed nothing, so being equal says nothing"
 
 
 class StopAt:
@@ -74,7 +75,8 @@ def test_the_reward_rises(policy, tmp_path):
     records = read_records(result.folder / "metrics.jsonl")
     rewards = [record["reward/mean"] for record in records]
     assert result.is_finished and len(records) == 20
-    assert sum(rewards[-5:]) > 5 * sum(rewards[:5])
+    assert 0.4 < rewards[0] < 0.6  # half of all ids are even
+    assert min(rewards[-3:]) > 0.75
 
 
 def test_the_same_seed_gives_the_same_run(policy, tmp_path):
@@ -158,7 +160,8 @@ def test_rollouts_are_kept_with_their_verdicts(policy, tmp_path):
     start(policy, tmp_path / "run")
     rows = read_records(tmp_path / "run" / "rollouts" / "step-000003.jsonl")
     assert len(rows) == 12
-    assert all(row["reward"] == row["completion"].count("7") / 8 for row in rows)
+    assert {row["group"] for row in rows} == {0, 1, 2}
+    assert len({row["reward"] for row in rows}) > 1
 
 
 def test_a_second_run_does_not_overwrite_the_first(policy, tmp_path):
@@ -174,7 +177,7 @@ def test_a_reward_that_fails_stops_the_run_and_nothing_is_lost(policy, tmp_path)
         calls.append(1)
         if len(calls) == 4:
             raise ZeroDivisionError
-        return has_digit(completions)
+        return even_share(completions, **columns)
 
     with pytest.raises(GradingError, match="ZeroDivisionError"):
         start(clone(policy), tmp_path / "run", rewards=[fails_later])
@@ -194,21 +197,6 @@ def test_steps_without_any_verdict_change_nothing(policy, tmp_path):
 def test_nothing_to_resume(tmp_path):
     with pytest.raises(ConfigError, match="no checkpoint to resume"):
         start(None, tmp_path / "nothing", resume=True)
-
-
-def test_the_trained_policy_samples_what_it_was_paid_for(policy, tmp_path):
-    settings = ["max_steps=20", "rollout.group_size=8", "loss.beta=0.0"]
-    result = start(policy, tmp_path / "run", settings=settings)
-    engine = LocalEngine(result.policy)
-    problem = arithmetic.generate_problems("test", count=1)[0]
-    ids = tuple(policy.tokenizer(problem.prompt)["input_ids"])
-    from mathrl.engines import SampleRequest
-
-    request = SampleRequest(
-        problem_id="x", sample_index=0, prompt=problem.prompt, prompt_ids=ids, seed=0
-    )
-    ((_, completion),) = engine.sample([request], SamplingParams(max_new_tokens=8))
-    assert "7" in completion.text
 
 
 KILLED_RUN = """
