@@ -22,7 +22,7 @@ from mathrl.errors import ConfigError
 from mathrl.interrupts import deferred_interrupt
 from mathrl.policy import Policy, load_policy, save_policy
 from mathrl.prompts import PromptBuilder
-from mathrl.rewards.combine import Reward, combine
+from mathrl.rewards.combine import CombinedReward, Reward, combine
 from mathrl.schema import Problem
 from mathrl.trainers.batch import assemble
 from mathrl.trainers.checkpoint import (
@@ -70,7 +70,8 @@ def train(
 
     Args:
         recipe: A recipe, or the name or file of one.
-        policy: What to train, in place; by default what ``recipe.model`` names.
+        policy: What to train, in place; by default what ``recipe.model`` names, or the newest
+            checkpoint's when resuming.
         problems: Training problems; the recipe's few-shot examples are taken off the front.
         rewards: Reward functions or their specs; by default those of the recipe.
         out: Folder of the run: config, metrics, rollouts, checkpoints, and at the end ``policy/``.
@@ -91,10 +92,19 @@ def train(
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     method = build_method(recipe)
-    run = _open_run(recipe, method, policy, Path(out), on_record, resume=resume)
-    engine = engine or LocalEngine(run.policy)
+    reward = combine(rewards if rewards is not None else recipe.rewards)
+    folder = Path(out)
+    if not resume and (folder / "config.toml").exists():
+        raise ConfigError(f"{folder} holds a run already: resume it, or choose another folder")
+    if resume and policy is None:
+        policy = latest_checkpoint(folder / "checkpoints")
+    policy = policy if isinstance(policy, Policy) else load_policy(policy or recipe.model or None)
+    check_output_head(policy.model)
+    engine = engine or LocalEngine(policy)
+    source = _source(recipe, method, policy, problems, engine, reward)
+    run = _open_run(recipe, method, policy, folder, resume=resume)
+    run.on_record = on_record or run.on_record
     engine.sync(run.policy, run.step)
-    source = _source(recipe, method, run.policy, problems, engine, rewards)
     is_finished = False
     try:
         while run.step < recipe.max_steps:
@@ -125,9 +135,9 @@ class _Run:
     reference: PreTrainedModel | None
     optimizer: torch.optim.Optimizer
     log: RunLog
-    on_record: OnRecord
     folder: Path
     step: int
+    on_record: OnRecord = lambda record: None
 
     def save(self) -> None:
         save_checkpoint(
@@ -175,40 +185,22 @@ def _evaluate_if_due(run: _Run, engine: Engine, evaluate: Evaluate | None) -> No
 
 
 def _open_run(
-    recipe: Recipe,
-    method: Method,
-    policy: Policy | str | Path | None,
-    folder: Path,
-    on_record: OnRecord | None,
-    *,
-    resume: bool,
+    recipe: Recipe, method: Method, policy: Policy, folder: Path, *, resume: bool
 ) -> _Run:
-    """Set up a new run's folder, or read the newest checkpoint of an old one."""
-    reference = None
-    if resume:
-        checkpoint = latest_checkpoint(folder / "checkpoints")
-        state = load_state(checkpoint)
-        policy, step = load_policy(checkpoint), int(state["step"])
-        if method.needs_reference:
-            reference = load_policy(folder / "reference").model
-    else:
-        if (folder / "config.toml").exists():
-            raise ConfigError(f"{folder} holds a run already: resume it, or choose another folder")
-        policy = policy if isinstance(policy, Policy) else load_policy(policy or recipe.model)
-        state, step = None, 0
-        folder.mkdir(parents=True, exist_ok=True)
-        if method.needs_reference:
-            reference = copy.deepcopy(policy.model)
-            with whole_folder(folder / "reference") as draft:
-                save_policy(policy, draft)
-    check_output_head(policy.model)
+    """Make a new run's folder, or read what the newest checkpoint holds besides the weights."""
     optimizer = torch.optim.AdamW(
         policy.model.parameters(),
         lr=recipe.optimizer.lr,
         weight_decay=recipe.optimizer.weight_decay,
     )
-    if state is not None:
+    reference, step = None, 0
+    if resume:
+        state = load_state(latest_checkpoint(folder / "checkpoints"))
         optimizer.load_state_dict(state["optimizer"])
+        step = int(state["step"])
+    if method.needs_reference:
+        reference = _reference(policy, folder / "reference", resume=resume)
+    folder.mkdir(parents=True, exist_ok=True)
     run = _Run(
         recipe=recipe,
         method=method,
@@ -216,7 +208,6 @@ def _open_run(
         reference=reference,
         optimizer=optimizer,
         log=RunLog(folder, last_step=step),
-        on_record=on_record or (lambda record: None),
         folder=folder,
         step=step,
     )
@@ -227,20 +218,24 @@ def _open_run(
     return run
 
 
+def _reference(policy: Policy, folder: Path, *, resume: bool) -> PreTrainedModel:
+    """The policy that the run started from; kept in a folder, for a resume has lost it."""
+    if resume:
+        return load_policy(folder).model
+    with whole_folder(folder) as draft:
+        save_policy(policy, draft)
+    return copy.deepcopy(policy.model)
+
+
 def _source(
     recipe: Recipe,
     method: Method,
     policy: Policy,
     problems: Sequence[Problem],
     engine: Engine,
-    rewards: Sequence[str | Reward] | None,
+    reward: CombinedReward,
 ) -> Source:
     prompts = PromptBuilder(recipe.prompt, tokenizer=policy.tokenizer, examples=problems)
     shots = {problem.id for problem in prompts.shots}
-    return method.source(
-        recipe,
-        [problem for problem in problems if problem.id not in shots],
-        prompts,
-        engine,
-        combine(rewards if rewards is not None else recipe.rewards),
-    )
+    remaining = [problem for problem in problems if problem.id not in shots]
+    return method.source(recipe, remaining, prompts, engine, reward)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mathrl.schema import Problem
     from mathrl.trainers import Recipe
 
+RECIPE = "demo"
 NUM_PROBLEMS = 500
 NUM_SAMPLES = 8
 PARTS = ("before", "train", "after", "results.json", "report.html", "learning_curve.png")
@@ -48,7 +49,7 @@ def command(context: click.Context, /, out: str, seed: int) -> None:
 
     start = time.perf_counter()
     folder = Path(out)
-    recipe = load_recipe("demo", [f"seed={seed}"])
+    recipe = load_recipe(RECIPE, [f"seed={seed}"])
     is_resumed = _prepare(folder, recipe)
     before = _measure("before", load_policy(), folder, recipe)
     click.echo(f"before: {_summary(before)}\n", err=True)

@@ -14,6 +14,7 @@ from mathrl.evals.tasks import Task
 from mathrl.manifest import problems_hash, write_manifest
 from mathrl.policy import Policy
 from mathrl.prompts import PromptBuilder
+from mathrl.rewards import combine
 from mathrl.schema import Problem
 from mathrl.trainers import Recipe, TrainResult, train
 from mathrl.trainers.runlog import read_records
@@ -31,6 +32,7 @@ def run_training(
     recipe: Recipe, folder: Path, policy: Policy, *, resume: bool = False
 ) -> TrainResult:
     """Train with everything a person wants to see, and a manifest beside it."""
+    combine(recipe.rewards)  # a wrong name is told before anything is written
     problems = split_problems(recipe)
     view = TrainView(recipe.method, max_steps=recipe.max_steps)
     if resume:

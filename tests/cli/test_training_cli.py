@@ -1,0 +1,162 @@
+"""``train-grpo`` and ``demo`` end to end, small."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mathrl.cli import demo, main
+from mathrl.trainers.runlog import read_records
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+SMALL = "--set rollout.num_problems=2 --set rollout.group_size=4 --set eval.num_problems=4"
+
+RECIPE = """
+method = "grpo"
+max_steps = 3
+[prompt]
+template = "{prompt}\\n"
+[rollout]
+num_problems = 4
+group_size = 4
+max_new_tokens = 48
+[optimizer]
+lr = 1e-3
+[eval]
+every = 1
+num_problems = 8
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    return stopped.value.code
+
+
+def trained_steps(folder):
+    records = read_records(folder / "metrics.jsonl")
+    return [record["step"] for record in records if record["kind"] == "train"]
+
+
+def test_train_grpo_leaves_a_run_that_eval_reads(here, capsys):
+    assert run("train-grpo", "--max-steps", "2", "--out", "run", *SMALL.split()) == 0
+    assert "policy: run/policy" in capsys.readouterr().out
+    records = read_records(here / "run" / "metrics.jsonl")
+    assert [(r["kind"], r["step"]) for r in records] == [
+        ("eval", 0),
+        ("train", 1),
+        ("train", 2),
+        ("eval", 2),
+    ]
+    assert list((here / "run" / "tensorboard").glob("events.*"))
+    manifest = json.loads((here / "run" / "manifest.json").read_text())
+    assert manifest["model"] == "embedded" and manifest["versions"]["torch"]
+    arguments = [
+        "eval",
+        "--task",
+        "arithmetic",
+        "--model",
+        "run/policy",
+        "--limit",
+        "4",
+        "--out",
+        "measured",
+    ]
+    assert run(*arguments) == 0
+    assert json.loads((here / "measured" / "results.json").read_text())["arithmetic"]
+
+
+def test_a_finished_run_is_not_overwritten(here, capsys):
+    arguments = ["train-grpo", "--max-steps", "1", "--out", "run", *SMALL.split()]
+    assert run(*arguments) == 0
+    assert run(*arguments) == 2
+    assert "go on with --resume run" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_how_to_go_on_and_going_on_works(here, capsys, monkeypatch):
+    from mathrl.cli.train_view import TrainView
+
+    def press_ctrl_c(view, record):
+        if record["step"] == 2:
+            raise KeyboardInterrupt
+
+    arguments = ["train-grpo", "--max-steps", "3", "--out", "run", *SMALL.split()]
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainView, "__call__", press_ctrl_c)
+        assert run(*arguments) == 130
+    assert "stopped after step 2; go on with: mathrl train-grpo --resume run" in (
+        capsys.readouterr().err
+    )
+    assert run("train-grpo", "--resume", "run") == 0
+    steps = [
+        r["step"] for r in read_records(here / "run" / "metrics.jsonl") if r["kind"] == "train"
+    ]
+    assert steps == [1, 2, 3]
+
+
+def test_rewards_plug_in_by_name(here):
+    (here / "my_rewards.py").write_text(
+        "def brevity(completions, **columns):\n    return [1 / (1 + len(c)) for c in completions]\n"
+    )
+    arguments = [
+        "--reward",
+        "accuracy",
+        "--reward",
+        "my_rewards:brevity=0.5",
+        "--max-steps",
+        "1",
+        "--out",
+        "run",
+    ]
+    assert run("train-grpo", *arguments, *SMALL.split()) == 0
+    (row, *_) = read_records(here / "run" / "rollouts" / "step-000001.jsonl")
+    brevity = 1 / (1 + len(row["completion"]))
+    accuracy = row["parts"]["accuracy"]
+    assert row["parts"]["my_rewards:brevity"] == pytest.approx(brevity)
+    assert row["reward"] == pytest.approx(accuracy + 0.5 * brevity)
+
+
+def test_prompt_options_reach_the_policy(here):
+    options = ["--template", r"Q: {prompt}\nA: ", "--system", "Think.", "--num-few-shot", "1"]
+    assert run("train-grpo", "--max-steps", "1", "--out", "run", *options, *SMALL.split()) == 0
+    config = (here / "run" / "config.toml").read_text()
+    assert r'template = "Q: {prompt}\nA: "' in config
+    assert 'system = "Think."' in config and "num_few_shot = 1" in config
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the benchmark data in ../shared/data")
+def test_real_gsm8k_problems(here):
+    data = str(SHARED / "gsm8k_train.jsonl")
+    assert (
+        run("train-grpo", "--data", data, "--max-steps", "3", "--out", "run", *SMALL.split()) == 0
+    )
+    trained = [r for r in read_records(here / "run" / "metrics.jsonl") if r["kind"] == "train"]
+    assert len(trained) == 3
+
+
+def test_demo(here, capsys, monkeypatch):
+    (here / "small.toml").write_text(RECIPE)
+    monkeypatch.setattr(demo, "RECIPE", "small.toml")
+    monkeypatch.setattr(demo, "NUM_PROBLEMS", 30)
+    monkeypatch.setattr(demo, "NUM_SAMPLES", 2)
+    assert run("demo") == 0
+    table = capsys.readouterr().out
+    assert "accuracy (one sample)" in table and "exact McNemar p" in table
+    folder = here / "runs" / "demo"
+    results = json.loads((folder / "results.json").read_text())
+    gain = results["after"]["accuracy"] - results["before"]["accuracy"]
+    assert results["difference"] == pytest.approx(gain)
+    assert results["ci95"][0] <= results["difference"] <= results["ci95"][1]
+    assert 0 <= results["p_value"] <= 1 and results["wall_s"] > results["train_s"] > 0
+    assert (folder / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+    assert "<html" in (folder / "report.html").read_text()
+    assert run("demo") == 0  # a finished demo is made anew, to the same figures
+    again = json.loads((folder / "results.json").read_text())
+    assert again["after"] == results["after"]
