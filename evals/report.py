@@ -25,11 +25,15 @@ MAX_SAMPLE_CHARACTERS = 4000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportSide:
-    """One of the two policies: its sampled result and, where measured, its greedy one."""
+    """One of the two policies: its sampled result and, where measured, its greedy one.
+
+    ``single`` is the result that the comparison is of, where that is one sample of the several.
+    """
 
     label: str
     sampled: EvalResult
     greedy: EvalResult | None = None
+    single: EvalResult | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,10 +156,16 @@ def pick_examples(
 
 def _rows(report: Report) -> list[_Row]:
     before, after = report.before.sampled, report.after.sampled
-    rows = [_row("accuracy", before.accuracy, after.accuracy, before.ci95, after.ci95)]
-    old, new = report.before.greedy, report.after.greedy
-    if old is not None and new is not None:
-        rows.append(_row("greedy", old.accuracy, new.accuracy, old.ci95, new.ci95))
+    results = [
+        ("accuracy, one sample", report.before.single, report.after.single),
+        ("accuracy, all samples" if report.before.single else "accuracy", before, after),
+        ("greedy", report.before.greedy, report.after.greedy),
+    ]
+    rows = [
+        _row(name, old.accuracy, new.accuracy, old.ci95, new.ci95)
+        for name, old, new in results
+        if old is not None and new is not None
+    ]
     shared = [k for k in before.pass_at_k if k > 1 and k in after.pass_at_k]
     for k in shared:
         bounds = before.pass_at_k_ci95[k], after.pass_at_k_ci95[k]

@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from mathrl.evals import Comparison, EvalResult
+    from mathrl.evals.report import ReportSide
     from mathrl.policy import Policy
     from mathrl.schema import Problem
     from mathrl.trainers import Recipe
@@ -139,7 +140,7 @@ def _save(
     times: dict[str, float],
 ) -> None:
     from mathrl.evals.curves import Curve, CurvePoint, learning_curve_png
-    from mathrl.evals.report import Report, ReportSide, pick_examples, write_report
+    from mathrl.evals.report import Report, pick_examples, write_report
     from mathrl.trainers.runlog import read_records
 
     points = tuple(
@@ -160,8 +161,8 @@ def _save(
             title="GRPO on arithmetic word problems",
             command="mathrl demo" + (f" --seed {seed}" if seed else ""),
             seed=seed,
-            before=ReportSide(label="before", sampled=before.many, greedy=before.greedy),
-            after=ReportSide(label="after", sampled=after.many, greedy=after.greedy),
+            before=_side("before", before),
+            after=_side("after", after),
             comparison=comparison,
             curves=curves,
             examples=pick_examples(_test_problems(), before.many, after.many),
@@ -176,6 +177,14 @@ def _save(
         **times,
     }
     (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def _side(label: str, measured: Measured) -> "ReportSide":
+    from mathrl.evals.report import ReportSide
+
+    return ReportSide(
+        label=label, sampled=measured.many, greedy=measured.greedy, single=measured.single
+    )
 
 
 def _figures(measured: Measured) -> dict[str, Any]:
@@ -198,7 +207,7 @@ def _print(folder: Path, before: Measured, after: Measured, comparison: "Compari
     def row(name: str, old: float, new: float) -> None:
         table.add_row(name, percent(old), percent(new), f"{100 * (new - old):+.2f}")
 
-    row("accuracy (one sample)", before.single.accuracy, after.single.accuracy)
+    row("accuracy, one sample", before.single.accuracy, after.single.accuracy)
     row("greedy", before.greedy.accuracy, after.greedy.accuracy)
     for k in list(before.many.pass_at_k)[1:]:
         row(f"pass@{k}", before.many.pass_at_k[k], after.many.pass_at_k[k])

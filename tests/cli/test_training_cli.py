@@ -58,18 +58,8 @@ def test_train_grpo_leaves_a_run_that_eval_reads(here, capsys):
     assert list((here / "run" / "tensorboard").glob("events.*"))
     manifest = json.loads((here / "run" / "manifest.json").read_text())
     assert manifest["model"] == "embedded" and manifest["versions"]["torch"]
-    arguments = [
-        "eval",
-        "--task",
-        "arithmetic",
-        "--model",
-        "run/policy",
-        "--limit",
-        "4",
-        "--out",
-        "measured",
-    ]
-    assert run(*arguments) == 0
+    options = ["--model", "run/policy", "--limit", "4", "--out", "measured"]
+    assert run("eval", "--task", "arithmetic", *options) == 0
     assert json.loads((here / "measured" / "results.json").read_text())["arithmetic"]
 
 
@@ -95,27 +85,15 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(here, capsys, monkeypatch):
         capsys.readouterr().err
     )
     assert run("train-grpo", "--resume", "run") == 0
-    steps = [
-        r["step"] for r in read_records(here / "run" / "metrics.jsonl") if r["kind"] == "train"
-    ]
-    assert steps == [1, 2, 3]
+    assert trained_steps(here / "run") == [1, 2, 3]
 
 
 def test_rewards_plug_in_by_name(here):
     (here / "my_rewards.py").write_text(
         "def brevity(completions, **columns):\n    return [1 / (1 + len(c)) for c in completions]\n"
     )
-    arguments = [
-        "--reward",
-        "accuracy",
-        "--reward",
-        "my_rewards:brevity=0.5",
-        "--max-steps",
-        "1",
-        "--out",
-        "run",
-    ]
-    assert run("train-grpo", *arguments, *SMALL.split()) == 0
+    rewards = ["--reward", "accuracy", "--reward", "my_rewards:brevity=0.5"]
+    assert run("train-grpo", "--max-steps", "1", "--out", "run", *rewards, *SMALL.split()) == 0
     (row, *_) = read_records(here / "run" / "rollouts" / "step-000001.jsonl")
     brevity = 1 / (1 + len(row["completion"]))
     accuracy = row["parts"]["accuracy"]
@@ -133,12 +111,9 @@ def test_prompt_options_reach_the_policy(here):
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the benchmark data in ../shared/data")
 def test_real_gsm8k_problems(here):
-    data = str(SHARED / "gsm8k_train.jsonl")
-    assert (
-        run("train-grpo", "--data", data, "--max-steps", "3", "--out", "run", *SMALL.split()) == 0
-    )
-    trained = [r for r in read_records(here / "run" / "metrics.jsonl") if r["kind"] == "train"]
-    assert len(trained) == 3
+    options = ["--data", str(SHARED / "gsm8k_train.jsonl"), "--out", "run", *SMALL.split()]
+    assert run("train-grpo", "--max-steps", "3", *options) == 0
+    assert trained_steps(here / "run") == [1, 2, 3]
 
 
 def test_demo(here, capsys, monkeypatch):
@@ -148,7 +123,7 @@ def test_demo(here, capsys, monkeypatch):
     monkeypatch.setattr(demo, "NUM_SAMPLES", 2)
     assert run("demo") == 0
     table = capsys.readouterr().out
-    assert "accuracy (one sample)" in table and "exact McNemar p" in table
+    assert "accuracy, one sample" in table and "exact McNemar p" in table
     folder = here / "runs" / "demo"
     results = json.loads((folder / "results.json").read_text())
     gain = results["after"]["accuracy"] - results["before"]["accuracy"]

@@ -149,3 +149,13 @@ def test_missing_packages_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'mathrl\[eval\]'"):
         render_report(REPORT)
+
+
+def test_the_single_sample_that_is_compared_has_a_row_of_its_own():
+    sides = {
+        "before": ReportSide(label="before", sampled=BEFORE, single=BEFORE),
+        "after": ReportSide(label="after", sampled=AFTER, single=AFTER),
+    }
+    page = render_report(replace(REPORT, **sides))
+    assert "accuracy, one sample" in page and "accuracy, all samples" in page
+    assert "accuracy, one sample" not in render_report(REPORT)
