@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from mathrl.config import to_toml
 from mathrl.engines import Engine
 from mathrl.engines.local import LocalEngine
-from mathrl.errors import ConfigError
+from mathrl.errors import ConfigError, DataError, GradingError
 from mathrl.interrupts import deferred_interrupt
 from mathrl.policy import Policy, load_policy, save_policy
 from mathrl.prompts import PromptBuilder
@@ -94,8 +94,7 @@ def train(
     method = build_method(recipe)
     reward = combine(rewards if rewards is not None else recipe.rewards)
     folder = Path(out)
-    if not resume and (folder / "config.toml").exists():
-        raise ConfigError(f"{folder} holds a run already: resume it, or choose another folder")
+    _check_folder(folder, recipe, resume=resume)
     if resume and policy is None:
         policy = latest_checkpoint(folder / "checkpoints")
     policy = policy if isinstance(policy, Policy) else load_policy(policy or recipe.model or None)
@@ -117,7 +116,10 @@ def train(
             save_policy(run.policy, draft)
         is_finished = True
     except KeyboardInterrupt:
-        pass  # between two steps the weights are consistent: saved below, reported by the result
+        pass  # it comes between two steps only, where the weights are whole: saved below
+    except (DataError, GradingError):
+        run.save()  # found while drawing, where the weights are whole too
+        raise
     finally:
         run.log.close()
     with deferred_interrupt():
@@ -182,6 +184,16 @@ def _evaluate_if_due(run: _Run, engine: Engine, evaluate: Evaluate | None) -> No
     is_end = run.step in (0, run.recipe.max_steps)
     if evaluate is not None and (is_end or (every and run.step % every == 0)):
         run.on_record(run.log.write("eval", run.step, evaluate(engine)))
+
+
+def _check_folder(folder: Path, recipe: Recipe, *, resume: bool) -> None:
+    config = folder / "config.toml"
+    if not resume and config.exists():
+        raise ConfigError(f"{folder} holds a run already: resume it, or choose another folder")
+    if resume and not config.exists():
+        raise ConfigError(f"{folder} is not a run that can be resumed: it has no config.toml")
+    if resume and config.read_text(encoding="utf-8") != to_toml(recipe):
+        raise ConfigError(f"the run in {folder} has another recipe: resume it with {config}")
 
 
 def _open_run(

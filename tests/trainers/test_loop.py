@@ -181,6 +181,7 @@ def test_a_reward_that_fails_stops_the_run_and_nothing_is_lost(policy, tmp_path)
 
     with pytest.raises(GradingError, match="ZeroDivisionError"):
         start(clone(policy), tmp_path / "run", rewards=[fails_later])
+    assert (tmp_path / "run" / "checkpoints" / "step-000003").is_dir()
     start(clone(policy), tmp_path / "whole")
     start(None, tmp_path / "run", resume=True)
     assert_same_weights(tmp_path / "run" / "policy", tmp_path / "whole" / "policy")
@@ -194,9 +195,12 @@ def test_steps_without_any_verdict_change_nothing(policy, tmp_path):
     assert read_records(tmp_path / "run" / "metrics.jsonl")[0]["reward/no_verdict"] == 1
 
 
-def test_nothing_to_resume(tmp_path):
-    with pytest.raises(ConfigError, match="no checkpoint to resume"):
+def test_nothing_to_resume(policy, tmp_path):
+    with pytest.raises(ConfigError, match=r"it has no config.toml"):
         start(None, tmp_path / "nothing", resume=True)
+    start(policy, tmp_path / "run")
+    with pytest.raises(ConfigError, match="has another recipe"):
+        start(None, tmp_path / "run", resume=True, settings=["seed=1"])
 
 
 KILLED_RUN = """
