@@ -4,10 +4,13 @@ import json
 import shutil
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from mathrl.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from mathrl.evals import Comparison, EvalResult
@@ -43,6 +46,7 @@ def command(context: click.Context, /, out: str, seed: int) -> None:
     Takes a few minutes on two cores. Ctrl-C keeps what is done, and the same command goes on; a
     finished demo is made anew.
     """
+    _check_extras()
     from mathrl.cli.training import run_training
     from mathrl.evals import compare
     from mathrl.policy import load_policy
@@ -67,6 +71,17 @@ def command(context: click.Context, /, out: str, seed: int) -> None:
     times = {"wall_s": round(time.perf_counter() - start, 1), "train_s": round(train_s, 1)}
     _save(folder, before, after, comparison, seed, times)
     _print(folder, before, after, comparison)
+
+
+def _check_extras() -> None:
+    """Told before the training, not after it."""
+    missing = [
+        name for name in ("torch", "transformers", "matplotlib", "jinja2") if not find_spec(name)
+    ]
+    if missing:
+        raise MissingExtraError(
+            f"the demo needs {', '.join(missing)}: pip install 'mathrl[train,eval]'"
+        )
 
 
 def _prepare(folder: Path, recipe: "Recipe") -> bool:

@@ -44,10 +44,11 @@ def main() -> None:
         subprocess.run([*install, str(ROOT / "constraints.txt"), str(wheel)], check=True)
         subprocess.run([str(python), str(CHECKS)], cwd=folder, check=True)
         mathrl = str(python.with_name("mathrl"))
-        said = subprocess.run(
-            [mathrl, "demo"], cwd=folder, capture_output=True, text=True, check=False
-        )
-        assert said.returncode == 2 and "pip install 'mathrl[train]'" in said.stderr, said
+        for command in ("demo", "train-grpo"):
+            said = subprocess.run(
+                [mathrl, command], cwd=folder, capture_output=True, text=True, check=False
+            )
+            assert said.returncode == 2 and "pip install 'mathrl[train" in said.stderr, said
     # with what a training environment has besides, every public name is there
     subprocess.run(
         [sys.executable, str(CHECKS), "--all", str(wheel)], cwd=tempfile.gettempdir(), check=True
