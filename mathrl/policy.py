@@ -69,6 +69,7 @@ def load_policy(name_or_folder: str | Path | None = None, *, device: str | None 
     """
     try:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoTokenizer
     except ImportError as error:
         raise MissingExtraError(
@@ -80,7 +81,7 @@ def load_policy(name_or_folder: str | Path | None = None, *, device: str | None 
     try:
         model, report = _load_model(source)
         tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines() or ["unknown reason"]
         raise ConfigError(f"cannot load a policy from {source}: {reason[0]}") from error
     if report["missing_keys"]:
