@@ -9,27 +9,22 @@ A local file is JSONL, Parquet or CSV with a row a problem. The question is read
 the problem's metadata. JSONL and CSV are read line by line, and no further than the limit.
 """
 
-import csv
 import difflib
-import importlib
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from mathrl.boxes import last_box
-from mathrl.errors import DataError, MissingExtraError
+from mathrl.errors import DataError
 from mathrl.schema import Problem
+from mathrl.tables import FORMATS, Row, choose_column, import_extra, read_rows
 
 QUESTION_COLUMNS = ("problem", "question", "prompt", "query", "input")
 ANSWER_COLUMNS = ("answer", "gold", "final_answer", "expected_answer", "ground_truth", "target")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-
-Row = tuple[str, dict[str, Any]]
-"""Where a row stands (``file.jsonl line 3``) and what it holds."""
 
 
 def after_hashes(answer: str) -> str:
@@ -120,8 +115,8 @@ def load_problems(
             question_column or known.question, answer_column or known.answer, known.read_answer
         )
         rows, stem = _hub_rows(known, name, split), f"{name}/{split}"
-    elif path.suffix in _READERS or path.exists():
-        rows, stem = _local_rows(path), path.stem
+    elif path.suffix in FORMATS or path.exists():
+        rows, stem = read_rows(path), path.stem
     elif _HUB_NAME.fullmatch(name):
         source = HubDataset(hub_id=name, splits={split: split}, question="", answer="")
         rows, stem = _hub_rows(source, name, split), f"{name}/{split}"
@@ -146,14 +141,15 @@ def _problems(rows: Iterator[Row], stem: str, columns: _Columns) -> list[Problem
     problems: list[Problem] = []
     places: dict[str, str] = {}
     for number, (place, row) in enumerate(rows):
-        question_name = _column(row, columns.question, QUESTION_COLUMNS, "question", place)
-        answer_name = _column(row, columns.answer, ANSWER_COLUMNS, "answer", place)
+        question_name = choose_column(row, columns.question, QUESTION_COLUMNS, "question", place)
+        answer_name = choose_column(row, columns.answer, ANSWER_COLUMNS, "answer", place)
         question = row.pop(question_name)
         if not isinstance(question, str) or not question.strip():
             raise DataError(f"{place}: {question_name!r} must be text, not {question!r:.60}")
         answer = _answer_text(row.pop(answer_name), answer_name, place)
-        if answer is not None:
-            answer = columns.read_answer(answer)
+        if answer is not None and (final := columns.read_answer(answer)) != answer:
+            row.setdefault("solution", answer)  # the column held the whole worked solution
+            answer = final
         given_id = row.pop("id", None)
         problem_id = f"{stem}/{number}" if given_id is None else str(given_id)
         if problem_id in places:
@@ -161,21 +157,6 @@ def _problems(rows: Iterator[Row], stem: str, columns: _Columns) -> list[Problem
         places[problem_id] = place
         problems.append(Problem(id=problem_id, prompt=question, answer=answer, metadata=row))
     return problems
-
-
-def _column(
-    row: Mapping[str, Any], named: str | None, usual: tuple[str, ...], kind: str, place: str
-) -> str:
-    """Choose the column that holds the question or the answer."""
-    wanted = (named,) if named else usual
-    for name in wanted:
-        if name in row:
-            return name
-    expected = repr(named) if named else f"one of {', '.join(usual)}"
-    raise DataError(
-        f"{place}: no {kind} column; it has {', '.join(row) or 'no columns'}, expected {expected};"
-        f" name it with --{kind}-column"
-    )
 
 
 def _answer_text(value: object, column: str, place: str) -> str | None:
@@ -186,74 +167,10 @@ def _answer_text(value: object, column: str, place: str) -> str | None:
     raise DataError(f"{place}: {column!r} must be text or a number, not {value!r:.60}")
 
 
-def _local_rows(path: Path) -> Iterator[Row]:
-    if not path.exists():
-        raise DataError(f"no such file: {path}")
-    if path.suffix not in _READERS or not path.is_file():
-        raise DataError(f"{path} is not a file ending in {', '.join(_READERS)}")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty")
-    return _READERS[path.suffix](path)
-
-
-def _text_lines(path: Path) -> Iterator[str]:
-    """Decode a file line by line, so that a wrong byte is reported with its line."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                byte = line[error.start]
-                raise DataError(f"{path} line {number}: byte 0x{byte:02x} is not UTF-8") from error
-
-
-def _jsonl_rows(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(_text_lines(path), start=1):
-        if not line.strip():
-            continue
-        place = f"{path} line {number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            shown = line.strip()[-40:]
-            raise DataError(f"{place}: not one whole JSON object, it ends in {shown!r}") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{place}: a row must be a JSON object, not {line.strip()!r:.60}")
-        yield place, row
-
-
-def _csv_rows(path: Path) -> Iterator[Row]:
-    reader = csv.DictReader(_text_lines(path), strict=True)
-    try:
-        for row in reader:
-            place = f"{path} line {reader.line_num}"
-            if None in row or None in row.values():
-                raise DataError(
-                    f"{place}: the row does not have the {len(reader.fieldnames or ())} fields"
-                    " that the first line names"
-                )
-            yield place, dict(row)
-    except csv.Error as error:
-        raise DataError(f"{path} line {reader.line_num}: {error}") from error
-
-
-def _parquet_rows(path: Path) -> Iterator[Row]:
-    arrow = _import_extra("pyarrow", f"reading {path}")
-    parquet = importlib.import_module("pyarrow.parquet")
-    number = 0
-    try:
-        for batch in parquet.ParquetFile(path).iter_batches():
-            for row in batch.to_pylist():
-                yield f"{path} row {number}", row
-                number += 1
-    except arrow.ArrowException as error:
-        raise DataError(f"{path} is not a whole Parquet file: {error}".split("\n")[0]) from error
-
-
 def _hub_rows(source: HubDataset, name: str, split: str) -> Iterator[Row]:
     if split not in source.splits:
         raise DataError(f"{name} has the split {', '.join(source.splits)}, not {split!r}")
-    datasets = _import_extra("datasets", f"loading {name}")
+    datasets = import_extra("datasets", f"loading {name}")
     try:
         table = datasets.load_dataset(source.hub_id, source.config, split=source.splits[split])
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
@@ -266,22 +183,8 @@ def _hub_rows(source: HubDataset, name: str, split: str) -> Iterator[Row]:
         yield f"{name}/{split} row {number}", dict(row)
 
 
-def _import_extra(module: str, purpose: str) -> Any:  # Any: these packages carry no types
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f'{purpose} needs {module}: pip install "mathrl[eval]"') from error
-
-
 def _suggest(name: str) -> str:
     names = ["arithmetic", *KNOWN]
     close = difflib.get_close_matches(name.lower(), names, n=1)
     hint = f"did you mean {close[0]}?" if close else f"known names are {', '.join(names)}"
-    return f"; {hint} A local file ends in {', '.join(_READERS)}, a hub name is org/name"
-
-
-_READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
-    ".jsonl": _jsonl_rows,
-    ".parquet": _parquet_rows,
-    ".csv": _csv_rows,
-}
+    return f"; {hint} A local file ends in {', '.join(FORMATS)}, a hub name is org/name"

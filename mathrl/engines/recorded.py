@@ -8,15 +8,14 @@ the file. Text only: a recorded completion has no token ids.
 """
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mathrl.engines.base import Capabilities, SampleRequest, SamplingParams
 from mathrl.errors import ConfigError, DataError
 from mathrl.schema import Completion, Problem
+from mathrl.tables import Row, choose_column, read_rows
 
 if TYPE_CHECKING:
     from mathrl.policy import Policy
@@ -26,7 +25,7 @@ QUESTION_COLUMNS = ("problem", "question", "prompt")
 
 
 class RecordedEngine:
-    """Replays the completions of a JSONL file."""
+    """Replays the completions of a file."""
 
     capabilities = Capabilities(token_ids=False, logprobs=False, sync=False, deterministic=True)
     policy_version = 0
@@ -41,21 +40,23 @@ class RecordedEngine:
         """Read the file and match its rows to the problems.
 
         Args:
-            path: A JSONL file with one completion a row.
+            path: A JSONL, Parquet or CSV file with one completion a row.
             problems: The problems that may be asked; rows of others are left out.
             completion_column: Column with the completion; the first of ``completion``,
                 ``response``, ``output``, ``generation`` by default.
 
         Raises:
-            DataError: The file is missing, empty or not JSONL, has no completion column, or no
-                row of it belongs to any of the problems.
+            DataError: The file is missing, empty or damaged, has no completion column, or no row
+                of it belongs to any of the problems.
         """
         self.path = Path(path)
-        data = _read(self.path)
-        rows = list(_rows(self.path, data))
-        column = _completion_column(self.path, rows, completion_column)
-        self._samples = _match(self.path, rows, problems, column)
-        self.fingerprint = hashlib.blake2b(data + column.encode(), digest_size=16).hexdigest()
+        rows = list(read_rows(self.path))
+        if not rows:
+            raise DataError(f"{self.path} is empty: expected one completion a row")
+        column = completion_column or ""
+        self._samples = _match(self.path, rows, problems, completion_column)
+        digest = hashlib.blake2b(self.path.read_bytes() + column.encode(), digest_size=16)
+        self.fingerprint = digest.hexdigest()
 
     def num_samples(self, problem_id: str) -> int:
         """How many completions of this problem were recorded."""
@@ -100,52 +101,8 @@ class RecordedEngine:
         """Nothing to free."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    line: int
-    # What JSON allows; each field is checked where it is used.
-    fields: dict[str, Any]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; --completions takes a JSONL file") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    if not data.strip():
-        raise DataError(f"{path}: the file is empty; expected one JSON object a line")
-    return data
-
-
-def _rows(path: Path, data: bytes) -> Iterator[_Row]:
-    for line, text in enumerate(data.split(b"\n"), start=1):
-        if not text.strip():
-            continue
-        try:
-            fields = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {line}: not one whole JSON object ({error})") from None
-        if not isinstance(fields, dict):
-            raise DataError(f"{path}, line {line}: expected a JSON object, got {text[:40]!r}")
-        yield _Row(line, fields)
-
-
-def _completion_column(path: Path, rows: list[_Row], asked: str | None) -> str:
-    found = rows[0].fields
-    for column in [asked] if asked else COMPLETION_COLUMNS:
-        if column in found:
-            return column
-    expected = repr(asked) if asked else "one of " + ", ".join(COMPLETION_COLUMNS)
-    raise DataError(
-        f"{path}, line {rows[0].line}: no completion column: found {', '.join(found)}, expected "
-        f"{expected}; name it with --completion-column"
-    )
-
-
 def _match(
-    path: Path, rows: list[_Row], problems: Iterable[Problem], column: str
+    path: Path, rows: list[Row], problems: Iterable[Problem], column: str | None
 ) -> dict[str, list[Completion]]:
     by_id: dict[str, str] = {}
     by_question: dict[str, str] = {}
@@ -153,33 +110,42 @@ def _match(
         by_id[problem.id] = problem.id
         by_question.setdefault(problem.prompt, problem.id)
     found: dict[str, dict[int, Completion]] = {}
-    for row in rows:
-        questions = (row.fields[name] for name in QUESTION_COLUMNS if name in row.fields)
-        owner = by_id.get(str(row.fields.get("id"))) or next(
+    for place, row in rows:
+        questions = (row[name] for name in QUESTION_COLUMNS if name in row)
+        owner = by_id.get(str(row.get("id"))) or next(
             (by_question[text] for text in questions if text in by_question), None
         )
         if owner is None:
             continue
         samples = found.setdefault(owner, {})
-        index = row.fields.get("sample", len(samples))
-        if not isinstance(index, int) or index in samples:
+        index = _sample_index(row, default=len(samples))
+        if index is None or index in samples:
             raise DataError(
-                f"{path}, line {row.line}: sample {index!r} of problem {owner}: expected a whole "
+                f"{place}: sample {row.get('sample')!r} of problem {owner}: expected a whole "
                 "number that no other row of the problem has"
             )
-        samples[index] = _completion(path, row, column)
+        samples[index] = _completion(place, row, column)
     if not found:
         raise DataError(
             f"{path}: none of its {len(rows)} rows belongs to any of the {len(by_id)} problems; "
             f"rows are matched by 'id' or by the exact question ({', '.join(QUESTION_COLUMNS)}), "
-            f"found {', '.join(rows[0].fields)}"
+            f"found {', '.join(rows[0][1])}"
         )
     return {owner: [samples[i] for i in sorted(samples)] for owner, samples in found.items()}
 
 
-def _completion(path: Path, row: _Row, column: str) -> Completion:
-    text = row.fields.get(column)
+def _sample_index(row: Mapping[str, Any], *, default: int) -> int | None:
+    """The ``sample`` column, which CSV gives as text; None where it is no whole number."""
+    value = row.get("sample", default)
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    return value if isinstance(value, int) else None
+
+
+def _completion(place: str, row: Mapping[str, Any], named: str | None) -> Completion:
+    column = choose_column(row, named, COMPLETION_COLUMNS, "completion", place)
+    text = row[column]
     if not isinstance(text, str):
-        raise DataError(f"{path}, line {row.line}: {column!r} must be text, got {text!r}")
-    reason = row.fields.get("finish_reason")
+        raise DataError(f"{place}: {column!r} must be text, got {text!r:.60}")
+    reason = row.get("finish_reason")
     return Completion(text=text, finish_reason=reason if reason in ("stop", "length") else None)

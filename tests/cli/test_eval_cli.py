@@ -139,7 +139,7 @@ def test_tasks_are_listed(mathrl: Callable[[str], Result]) -> None:
         (
             "eval --task gsm8k --data problems.jsonl --completions nowhere.jsonl",
             DataError,
-            "nowhere.jsonl: no such file",
+            "no such file: nowhere.jsonl",
         ),
         ("compare one", ConfigError, "at least two run folders"),
         ("compare one one", ConfigError, "the same run folder twice"),

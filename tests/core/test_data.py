@@ -244,3 +244,11 @@ def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtraError, match=r'pip install "mathrl\[eval\]"'):
         load_problems("gsm8k")
+
+
+def test_a_worked_solution_in_the_answer_column_is_kept_for_few_shot(tmp_path):
+    path = tmp_path / "raw.jsonl"
+    path.write_text(json.dumps({"question": "1+1?", "answer": "It is two.\n#### 2"}) + "\n")
+    (problem,) = load_problems(path)
+    assert problem.answer == "2"
+    assert problem.metadata["solution"] == "It is two.\n#### 2"

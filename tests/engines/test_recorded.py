@@ -97,13 +97,13 @@ def test_fingerprint_follows_the_bytes(tmp_path: Path, problems: list[Problem]) 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "the file is empty"),
-        ("\n \n", "the file is empty"),
+        ("", "is empty"),
+        ("\n \n", "is empty"),
         ('{"id": "p0", "completion": "a"}\n{"id": "p1", "compl', "line 2: not one whole JSON"),
-        ("[1]\n", "line 1: expected a JSON object"),
+        ("[1]\n", "line 1: a row must be a JSON object"),
         (
             '{"id": "p0", "text": "a"}\n',
-            "line 1: no completion column: found id, text, expected one of completion, response",
+            "line 1: no completion column; it has id, text, expected one of completion, response",
         ),
         (
             '{"id": "x", "completion": "a"}\n',
@@ -129,11 +129,25 @@ def test_what_is_wrong_is_said_in_one_line(
     assert "\n" not in str(raised.value)
 
 
+def test_csv_and_parquet_are_read_like_jsonl(tmp_path: Path, problems: list[Problem]) -> None:
+    from pyarrow import Table, parquet
+
+    rows = [
+        {"id": "p1", "completion": "b", "sample": 1},
+        {"id": "p1", "completion": "a", "sample": 0},
+    ]
+    (tmp_path / "x.csv").write_text("id,completion,sample\np1,b,1\np1,a,0\n")
+    parquet.write_table(Table.from_pylist(rows), tmp_path / "x.parquet")
+    for path in (write(tmp_path, *rows), tmp_path / "x.csv", tmp_path / "x.parquet"):
+        engine = RecordedEngine(path, problems)
+        assert [replay(engine, "p1", i).text for i in (0, 1)] == ["a", "b"], path
+
+
 def test_a_missing_file_or_column_is_named(tmp_path: Path, problems: list[Problem]) -> None:
-    with pytest.raises(DataError, match=r"nowhere\.jsonl: no such file"):
+    with pytest.raises(DataError, match=r"no such file: .*nowhere\.jsonl"):
         RecordedEngine(tmp_path / "nowhere.jsonl", problems)
     path = write(tmp_path, {"id": "p0", "completion": "a"})
-    with pytest.raises(DataError, match="found id, completion, expected 'mine'"):
+    with pytest.raises(DataError, match="it has id, completion, expected 'mine'"):
         RecordedEngine(path, problems, completion_column="mine")
 
 
