@@ -85,13 +85,17 @@ def _check_extras() -> None:
 
 
 def _prepare(folder: Path, recipe: "Recipe") -> bool:
-    """Clear a finished demo, or one of another recipe; True if training was interrupted."""
+    """Clear a finished demo, or one of another recipe; True if training has begun already.
+
+    What an interrupted demo has sampled stays: its keys tell whether it may be used.
+    """
     from mathrl.config import to_toml
 
     config = folder / "train" / "config.toml"
-    is_same = config.is_file() and config.read_text(encoding="utf-8") == to_toml(recipe)
-    if is_same and not (folder / "results.json").exists():
-        return True
+    has_begun = config.is_file()
+    is_other = has_begun and config.read_text(encoding="utf-8") != to_toml(recipe)
+    if not is_other and not (folder / "results.json").exists():
+        return has_begun
     for name in PARTS:
         path = folder / name
         if path.is_dir():

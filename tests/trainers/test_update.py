@@ -1,5 +1,6 @@
 """One optimizer step against the plain objective on a whole padded batch, in float64."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -199,6 +200,26 @@ def test_gradients_are_clipped_by_their_norm(policy):
     assert stats.grad_norm > 0.01  # before clipping
     norm = torch.stack([g.norm() for g in seen]).norm()
     assert norm.item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_step_is_the_learning_rate_times_the_gradient(policy, shared_policy):
+    config = recipe(beta=0.0)
+    ((first, *_),), _, _ = run_updates(policy, config)  # plain SGD at lr 0.5
+    before = next(iter(shared_policy.model.double().parameters())).clone()
+    shared_policy.model.float()
+    after = next(iter(policy.model.parameters()))
+    torch.testing.assert_close(after, before - 0.5 * first, rtol=0, atol=1e-12)
+
+
+def test_kl_is_the_mean_over_tokens(policy, shared_policy):
+    """Against k3 written out for the 14 tokens with a verdict, one by one."""
+    reference = reference_of(shared_policy)
+    config = recipe()
+    _, (stats,), batch = run_updates(policy, config, reference=reference)
+    gaps = (batch.ref_logprobs_BT - batch.old_logprobs_BT)[batch.mask_BT].tolist()
+    assert len(gaps) == 14
+    expected = sum(math.exp(gap) - gap - 1 for gap in gaps) / 14
+    assert stats.kl == pytest.approx(expected, rel=1e-9)
 
 
 def test_learning_rate_by_hand():
