@@ -49,6 +49,14 @@ def test_no_spread_is_exactly_zero(rewards):
     assert ours.abs().max() == 0
 
 
+def test_a_small_spread_is_still_a_spread():
+    # mean 5e-8, deviations of 5e-8, std (ddof 1) sqrt(2) * 5e-8
+    torch.testing.assert_close(
+        advantages([0.0, 1e-7], [0, 0]),
+        torch.tensor([-(0.5**0.5), 0.5**0.5], dtype=torch.float64),
+    )
+
+
 def test_a_group_of_one_is_exactly_zero():
     assert advantages([0.7], [0]).item() == 0
 

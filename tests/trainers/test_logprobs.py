@@ -60,6 +60,17 @@ def test_float32_stays_float32(policy):
     assert completion_logprobs(policy.model, ROWS).dtype == torch.float32
 
 
+def test_bfloat16_logits_go_through_a_float32_softmax(policy):
+    model = policy.model.bfloat16()
+    ours = completion_logprobs(model, ROWS[1:2])
+    with torch.no_grad():
+        ids = torch.tensor([ROWS[1][0] + ROWS[1][1]])
+        logits = model(input_ids=ids).logits[0, :-1].float()  # rounded already, then exact
+    expected = torch.log_softmax(logits, -1)[range(5), list(ROWS[1][1])]
+    assert ours.dtype == torch.float32
+    torch.testing.assert_close(ours[0], expected, rtol=0, atol=1e-6)
+
+
 def test_mask_by_hand():
     expected = torch.tensor([[True, True, False], [False] * 3, [True, True, True]])
     assert torch.equal(completion_mask([2, 0, 3]), expected)

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -193,6 +194,77 @@ def test_steps_without_any_verdict_change_nothing(policy, tmp_path):
     for name, tensor in policy.model.state_dict().items():
         assert torch.equal(before[name], tensor)
     assert read_records(tmp_path / "run" / "metrics.jsonl")[0]["reward/no_verdict"] == 1
+
+
+def test_the_learning_rate_follows_the_updates(policy, tmp_path):
+    settings = ["optimizer.warmup_steps=4", "optimizer.schedule=linear"]
+    result = start(policy, tmp_path / "run", settings=settings)
+    # 6 steps of 2 updates; a step logs its second. Warm-up: 2/4 and 4/4; then 8 updates to 0,
+    # of which those logged are 1, 3, 5 and 7 on the way
+    expected = [0.5, 1.0, 7 / 8, 5 / 8, 3 / 8, 1 / 8]
+    rates = [record["lr"] / 0.01 for record in read_records(result.folder / "metrics.jsonl")]
+    assert rates == pytest.approx(expected)
+
+
+def test_weight_decay_alone_shrinks_the_weights(policy, tmp_path):
+    before = policy.model.lm_head.weight.detach().clone()
+    settings = ["loss.beta=0", "optimizer.weight_decay=0.5", "optimizer.schedule=constant"]
+    start(
+        policy,
+        tmp_path / "run",
+        settings=[*settings, "optimizer.warmup_steps=0"],
+        rewards=[lambda completions, **_: [1.0] * len(completions)],  # no spread, no gradient
+    )
+    expected = before * (1 - 0.01 * 0.5) ** 12  # 12 updates at lr 0.01
+    torch.testing.assert_close(policy.model.lm_head.weight, expected)
+
+
+def test_few_shot_examples_are_not_trained_on(policy, tmp_path):
+    result = start(policy, tmp_path / "run", settings=["prompt.num_few_shot=8"])
+    shown = {problem.id for problem in arithmetic.generate_problems("train", count=8)}
+    for path in (result.folder / "rollouts").iterdir():
+        assert not shown & {row["id"] for row in read_records(path)}
+
+
+def test_rollouts_tell_the_policy_that_wrote_them_also_after_a_resume(policy, tmp_path):
+    start(policy, tmp_path / "run", on_record=StopAt(4))
+    start(None, tmp_path / "run", resume=True)
+    for step in range(1, 7):
+        rows = read_records(tmp_path / "run" / "rollouts" / f"step-{step:06d}.jsonl")
+        assert {row["policy_version"] for row in rows} == {step - 1}
+
+
+def press_ctrl_c_in(monkeypatch, name, at_call):
+    """Send a real SIGINT at the start of the n-th call of a function of the loop."""
+    from mathrl.trainers import loop
+
+    calls = []
+    real = getattr(loop, name)
+
+    def pressed(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == at_call:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(loop, name, pressed)
+
+
+def test_ctrl_c_between_two_updates_waits_for_the_second(policy, tmp_path, monkeypatch):
+    start(clone(policy), tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        press_ctrl_c_in(patch, "update", at_call=6)  # the second update of step 3
+        halted = start(clone(policy), tmp_path / "run")
+    assert (halted.is_finished, halted.step) == (False, 3)
+    assert start(None, tmp_path / "run", resume=True).is_finished
+    assert_same_weights(tmp_path / "whole" / "policy", tmp_path / "run" / "policy")
+
+
+def test_a_second_ctrl_c_while_saving_waits_for_the_checkpoint(policy, tmp_path, monkeypatch):
+    press_ctrl_c_in(monkeypatch, "save_checkpoint", at_call=3)  # after steps 0 and 2: Ctrl-C's
+    with pytest.raises(KeyboardInterrupt):
+        start(policy, tmp_path / "run", on_record=StopAt(3))
+    assert (tmp_path / "run" / "checkpoints" / "step-000003").is_dir()
 
 
 def test_nothing_to_resume(policy, tmp_path):

@@ -222,6 +222,23 @@ def test_kl_is_the_mean_over_tokens(policy, shared_policy):
     assert stats.kl == pytest.approx(expected, rel=1e-9)
 
 
+def test_clip_frac_is_the_share_of_tokens_that_the_clip_stops(policy):
+    config = recipe(beta=0.0)
+    config = replace(config, loss=replace(config.loss, clip_low=0.05, clip_high=0.3))
+    method = build_method(config)
+    model = policy.model.double()
+    batch = assemble(rollouts(), method, config, None)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    update(model, optimizer, batch, method, config, lr=0.5)
+    with torch.no_grad():
+        ratio = torch.exp(completion_logprobs(model, batch.rows) - batch.old_logprobs_BT)
+    good = batch.advantages_B[:, None] > 0
+    stopped = torch.where(good, ratio > 1.3, ratio < 0.95) & batch.mask_BT
+    second = update(model, optimizer, batch, method, config, lr=0.5)
+    assert 0 < stopped.sum() < batch.mask_BT.sum()
+    assert second.clip_frac == pytest.approx(float(stopped.sum() / batch.mask_BT.sum()))
+
+
 def test_learning_rate_by_hand():
     config = OptimizerConfig(lr=1.0, warmup_steps=4, schedule="linear")
     rates = [learning_rate(config, index, 8) for index in range(8)]
