@@ -14,9 +14,9 @@ from typing import Literal
 from mathrl.errors import MissingExtraError, StorageError
 from mathrl.evals.compare import Comparison, p_text
 from mathrl.evals.curves import Curve, learning_curve_png
+from mathrl.evals.display import interval, percent
 from mathrl.evals.results import EvalResult, SampleOutcome
 from mathrl.evals.stats import Interval
-from mathrl.evals.tables import interval, percent
 from mathrl.schema import Problem
 
 MAX_SAMPLE_CHARACTERS = 4000

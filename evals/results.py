@@ -4,7 +4,6 @@ Rates are fractions here and in the file; percent exists on screens only.
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +12,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from mathrl.errors import DataError, StorageError
+from mathrl.errors import DataError
 from mathrl.evals.metrics import maj_at_k, pass_at_k
 from mathrl.evals.stats import Interval, clustered_stderr, mean_interval
+from mathrl.files import write_whole
 from mathrl.schema import Completion, Score
 
 RESULTS_FILE = "results.json"
@@ -197,12 +197,7 @@ def save_result(folder: Path, result: EvalResult) -> None:
     path = folder / RESULTS_FILE
     entries = _read_entries(path) if path.exists() else {}
     entries[result.task] = result.to_json()
-    draft = path.with_suffix(".tmp")
-    try:
-        draft.write_text(json.dumps(entries, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(draft, path)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot write ({error.strerror})") from error
+    write_whole(path, json.dumps(entries, indent=1, allow_nan=False) + "\n")
 
 
 def load_results(folder: str | Path) -> dict[str, EvalResult]:

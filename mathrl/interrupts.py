@@ -11,13 +11,15 @@ from types import FrameType
 def deferred_interrupt() -> Iterator[None]:
     """Hold one Ctrl-C back until the block ends, then raise it; a second one is not held.
 
-    Outside the main thread, where no signal arrives, the block runs as it is.
+    Outside the main thread, where no signal arrives, and where Ctrl-C is ignored (``nohup``), the
+    block runs as it is.
     """
-    if threading.current_thread() is not threading.main_thread():
+    previous = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or previous in (signal.SIG_IGN, None):
         yield
         return
     pending = False
-    previous = signal.getsignal(signal.SIGINT)
 
     def hold(signum: int, frame: FrameType | None) -> None:
         nonlocal pending

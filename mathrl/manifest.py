@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import mathrl
-from mathrl.errors import StorageError
+from mathrl.files import write_whole
 from mathrl.prompts import PromptBuilder
 from mathrl.schema import Problem
 
+MANIFEST_FILE = "manifest.json"
 PACKAGES = ("torch", "transformers", "tokenizers")
 
 
@@ -28,11 +29,14 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
         StorageError: The disk refused.
     """
     manifest = {**facts, "versions": installed_versions(), "machine": machine_summary()}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
-    except OSError as error:
-        raise StorageError(f"{folder}: cannot write manifest.json ({error.strerror})") from error
+    write_whole(folder / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The facts of a run; nothing where it has no manifest."""
+    path = folder / MANIFEST_FILE
+    facts: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return facts
 
 
 def installed_versions() -> dict[str, str]:

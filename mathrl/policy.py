@@ -84,6 +84,8 @@ def load_policy(name_or_folder: str | Path | None = None, *, device: str | None 
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines() or ["unknown reason"]
         raise ConfigError(f"cannot load a policy from {source}: {reason[0]}") from error
+    if not tokenizer("1+1=2")["input_ids"]:
+        raise ConfigError(f"{source} has no tokenizer that encodes text")
     if report["missing_keys"]:
         raise ConfigError(
             f"{source} lacks weights of a causal language model "
@@ -107,10 +109,16 @@ def _load_model(source: str) -> "tuple[PreTrainedModel, dict[str, set[str]]]":
     """The model in float32, and what its file lacks or has too much."""
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        source, dtype=torch.float32, output_loading_info=True
-    )
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # what is missing is told by load_policy, in one line
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            source, dtype=torch.float32, output_loading_info=True
+        )
+    finally:
+        logging.set_verbosity(verbosity)
     model, report = loaded  # the annotation of from_pretrained leaves this form out
     return model, report
 

@@ -16,7 +16,7 @@ class PromptConfig:
     """How a problem is put to the policy."""
 
     template: str = "{prompt}"
-    r"""Text around the question; ``{prompt}`` is replaced, ``\n`` is a line break."""
+    """Text around the question; ``{prompt}`` is replaced."""
     system: str = ""
     """System message: a turn of its own in a chat template, the first paragraph otherwise."""
     num_few_shot: int = 0
@@ -88,7 +88,12 @@ class PromptBuilder:
     def _question(self, problem: Problem) -> str:
         return self.config.template.replace("{prompt}", problem.prompt)
 
+    def _worked(self, shot: Problem) -> str:
+        question = self._question(shot)
+        separator = "" if question[-1].isspace() else "\n"
+        return f"{question}{separator}{shot.metadata['solution']}"
+
     def _plain(self, problem: Problem) -> str:
-        worked = [self._question(shot) + str(shot.metadata["solution"]) for shot in self.shots]
+        worked = [self._worked(shot) for shot in self.shots]
         parts = [self.config.system] if self.config.system else []
         return "\n\n".join([*parts, *worked, self._question(problem)])

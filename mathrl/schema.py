@@ -24,7 +24,7 @@ Status = Literal[
 class Problem:
     """One question with its known answer.
 
-    ``prompt`` is the bare question; a ``PromptTemplate`` turns it into what a model reads.
+    ``prompt`` is the bare question; a ``PromptBuilder`` turns it into what a model reads.
     ``metadata`` keeps whatever else the data set says (``solution``, ``level``, ``subject``).
     """
 
@@ -74,7 +74,8 @@ class Rollout:
 
     ``prompt_ids`` is the prompt as the policy read it, ``group`` numbers the problem's group
     within the step (completions of one group are compared with each other), ``policy_version``
-    counts the updates that the sampling policy had seen. ``score`` is None until it is scored.
+    counts the training steps that the sampling policy had seen. ``score`` is None before it
+    is scored.
     """
 
     problem: Problem

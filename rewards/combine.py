@@ -101,6 +101,11 @@ class CombinedReward:
 
     __name__ = "combined_reward"
 
+    @property
+    def names(self) -> list[str]:
+        """Each part's name with its weight, as a spec."""
+        return [f"{reward.name}={reward.weight:g}" for reward in self.rewards]
+
     def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float | None]:
         """Reward each completion.
 

@@ -53,7 +53,8 @@ _CHANGING = (
     "and arccos arcsin arctan choose cos cot csc cubed divided dozen exp factorial frac half"
     " halves hundred infinity ln log minus mod or over pi plus sec sin sqrt squared tan"
     " thousand million billion trillion thirds fourths fifths sixths sevenths eighths ninths"
-    " tenths hundredths thousandths"
+    " tenths elevenths twelfths hundredths thousandths millionths score couple pair"
+    " not never but except"
 )
 _SHORT_UNITS = frozenset(_SHORT.split())
 """Two letters that are a unit or a small word; ``5 ab`` is a product of letters."""
@@ -98,7 +99,7 @@ def read_number(text: str, *, max_unit_words: int = 1) -> Number | None:
 
 def is_word_of_value(word: str) -> bool:
     """Tell whether a word beside a number changes its value or offers another (million, or, pi)."""
-    return word.lower() in _NO_UNITS
+    return _changes_value(word.lower())
 
 
 def _is_unit(text: str, start: int, max_words: int) -> bool:
@@ -106,7 +107,7 @@ def _is_unit(text: str, start: int, max_words: int) -> bool:
     if degree := _DEGREE.match(text, start):
         start = degree.end()
     if unit := _UNIT_TEXT.match(text, start):
-        if any(word in _NO_UNITS for word in _LETTERS.findall(unit[1].lower())):
+        if any(_changes_value(word) for word in _LETTERS.findall(unit[1].lower())):
             return False
         start = unit.end()
     for _ in range(max_words):
@@ -114,10 +115,15 @@ def _is_unit(text: str, start: int, max_words: int) -> bool:
         if word is None:
             break
         letters = _LETTERS.findall(word[1].lower())
-        if any(part in _NO_UNITS for part in letters) or not _is_long(letters):
+        if any(_changes_value(part) for part in letters) or not _is_long(letters):
             return False
         start = word.end()
     return start == len(text)
+
+
+def _changes_value(word: str) -> bool:
+    """Tell whether a lower-case word, or the singular of it, changes the value beside it."""
+    return word in _NO_UNITS or word.removesuffix("s") in _NO_UNITS
 
 
 def _is_long(letters: list[str]) -> bool:

@@ -83,7 +83,9 @@ def whole_folder(target: Path) -> Iterator[Path]:
     except (OSError, SafetensorError, RuntimeError) as error:
         # torch and safetensors report a failed write as errors of their own kind
         shutil.rmtree(draft, ignore_errors=True)
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # torch names a line of its own source where a write fails
+        is_torch = type(error) is RuntimeError
+        reason = "a write failed; is the disk full?" if is_torch else str(error).splitlines()[0]
         raise StorageError(f"could not write {target}: {reason}") from error
 
 

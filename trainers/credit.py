@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 SPREAD_FLOOR = 1e-9
-"""Rewards of a group that differ by less than this, relative to their size, are the same number
-summed in another order; dividing by their standard deviation would turn noise into advantages."""
+"""Rewards of a group that differ by less than this (times their size, above 1) are the same
+number summed in another order; dividing by their deviation would turn noise into advantages."""
 
 
 def group_advantages(rewards_B: Tensor, groups_B: Tensor, *, ddof: int) -> Tensor:
@@ -25,7 +25,12 @@ def group_advantages(rewards_B: Tensor, groups_B: Tensor, *, ddof: int) -> Tenso
     for group in groups_B.unique():
         members = groups_B == group
         rewards_G = rewards_B[members]
-        spread = rewards_G.max() - rewards_G.min()
-        if spread > SPREAD_FLOOR * rewards_G.abs().max().clamp(min=1):
+        if has_spread(rewards_G):
             advantages_B[members] = (rewards_G - rewards_G.mean()) / rewards_G.std(correction=ddof)
     return advantages_B
+
+
+def has_spread(rewards_G: Tensor) -> bool:
+    """Tell whether the rewards of a group differ by more than rounding."""
+    spread = rewards_G.max() - rewards_G.min()
+    return bool(spread > SPREAD_FLOOR * rewards_G.abs().max().clamp(min=1))

@@ -7,10 +7,12 @@ It calls and does not compute: a source draws scored rollouts, ``assemble`` cred
 """
 
 import copy
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -19,13 +21,16 @@ from mathrl.config import to_toml
 from mathrl.engines import Engine
 from mathrl.engines.local import LocalEngine
 from mathrl.errors import ConfigError, DataError, GradingError
+from mathrl.files import write_whole
 from mathrl.interrupts import deferred_interrupt
+from mathrl.manifest import problems_hash, read_manifest, write_manifest
 from mathrl.policy import Policy, load_policy, save_policy
 from mathrl.prompts import PromptBuilder
 from mathrl.rewards.combine import CombinedReward, Reward, combine
 from mathrl.schema import Problem
 from mathrl.trainers.batch import assemble
 from mathrl.trainers.checkpoint import (
+    checkpoints,
     latest_checkpoint,
     load_state,
     save_checkpoint,
@@ -70,8 +75,8 @@ def train(
 
     Args:
         recipe: A recipe, or the name or file of one.
-        policy: What to train, in place; by default what ``recipe.model`` names, or the newest
-            checkpoint's when resuming.
+        policy: What to train, in place, in float32; by default what ``recipe.model`` names. A
+            resumed run goes on with the policy of its newest checkpoint, whatever is given.
         problems: Training problems; the recipe's few-shot examples are taken off the front.
         rewards: Reward functions or their specs; by default those of the recipe.
         out: Folder of the run: config, metrics, rollouts, checkpoints, and at the end ``policy/``.
@@ -84,8 +89,8 @@ def train(
         The trained policy and where it is.
 
     Raises:
-        ConfigError: The recipe is wrong, ``out`` holds another run, or there is nothing to
-            resume.
+        ConfigError: The recipe or the policy is wrong, ``out`` holds another run, or there is
+            nothing to resume, or a resumed run gets another recipe, other problems or rewards.
         DataError: The problems are not what the method needs.
         GradingError: A reward function broke its contract.
         StorageError: A checkpoint could not be written.
@@ -94,14 +99,12 @@ def train(
     method = build_method(recipe)
     reward = combine(rewards if rewards is not None else recipe.rewards)
     folder = Path(out)
-    _check_folder(folder, recipe, resume=resume)
-    if resume and policy is None:
-        policy = latest_checkpoint(folder / "checkpoints")
-    policy = policy if isinstance(policy, Policy) else load_policy(policy or recipe.model or None)
-    check_output_head(policy.model)
+    facts = {"data_hash": problems_hash(problems), "rewards": reward.names}
+    _check_folder(folder, recipe, facts, resume=resume)
+    policy = _load(recipe, policy, folder, resume=resume)
     engine = engine or LocalEngine(policy)
     source = _source(recipe, method, policy, problems, engine, reward)
-    run = _open_run(recipe, method, policy, folder, resume=resume)
+    run = _open_run(recipe, method, policy, folder, facts, resume=resume)
     run.on_record = on_record or run.on_record
     engine.sync(run.policy, run.step)
     is_finished = False
@@ -116,14 +119,15 @@ def train(
             save_policy(run.policy, draft)
         is_finished = True
     except KeyboardInterrupt:
-        pass  # it comes between two steps only, where the weights are whole: saved below
+        pass  # what is done is saved below, and the result says that the run is not finished
     except (DataError, GradingError):
         run.save()  # found while drawing, where the weights are whole too
         raise
     finally:
         run.log.close()
-    with deferred_interrupt():
-        run.save()
+    if run.is_whole:
+        with deferred_interrupt():
+            run.save()
     return TrainResult(policy=run.policy, folder=run.folder, step=run.step, is_finished=is_finished)
 
 
@@ -140,6 +144,8 @@ class _Run:
     folder: Path
     step: int
     on_record: OnRecord = lambda record: None
+    is_whole: bool = True
+    """The weights are those after ``step``; not so from the first update of a step to its end."""
 
     def save(self) -> None:
         save_checkpoint(
@@ -163,6 +169,7 @@ def _train_step(run: _Run, source: Source, engine: Engine) -> None:
         batch = assemble(rollouts, run.method, recipe, run.reference)
         num_updates = recipe.loss.updates_per_rollout if batch.rows else 0
         stats = []
+        run.is_whole = False  # a second Ctrl-C is not held back, and must not save half a step
         for index in range(num_updates):
             lr = learning_rate(
                 recipe.optimizer, run.step * num_updates + index, recipe.max_steps * num_updates
@@ -174,7 +181,7 @@ def _train_step(run: _Run, source: Source, engine: Engine) -> None:
         metrics["tokens_per_s"] = metrics["tokens"] / (time.perf_counter() - start)
         run.log.write_rollouts(step, rollouts)
         record = run.log.write("train", step, metrics)
-        run.step = step
+        run.step, run.is_whole = step, True
     run.on_record(record)  # what a watcher raises finds the step whole
 
 
@@ -186,18 +193,56 @@ def _evaluate_if_due(run: _Run, engine: Engine, evaluate: Evaluate | None) -> No
         run.on_record(run.log.write("eval", run.step, evaluate(engine)))
 
 
-def _check_folder(folder: Path, recipe: Recipe, *, resume: bool) -> None:
+def _check_folder(folder: Path, recipe: Recipe, facts: Mapping[str, Any], *, resume: bool) -> None:
+    """Refuse to overwrite a run, and to go on with another than the one that was started."""
     config = folder / "config.toml"
-    if not resume and config.exists():
-        raise ConfigError(f"{folder} holds a run already: resume it, or choose another folder")
-    if resume and not config.exists():
+    if not resume:
+        # a run that never got beyond its first checkpoint has nothing to lose
+        done = [path for path in checkpoints(folder / "checkpoints") if path.name > "step-000000"]
+        if config.exists() and (done or (folder / "policy").exists()):
+            raise ConfigError(
+                f"{folder} holds a run already: go on with --resume {folder}, or choose another "
+                "folder (--out)"
+            )
+        return
+    if not config.exists():
         raise ConfigError(f"{folder} is not a run that can be resumed: it has no config.toml")
-    if resume and config.read_text(encoding="utf-8") != to_toml(recipe):
+    if config.read_text(encoding="utf-8") != to_toml(recipe):
         raise ConfigError(f"the run in {folder} has another recipe: resume it with {config}")
+    started = read_manifest(folder)
+    for key, kind in (("data_hash", "problems"), ("rewards", "rewards")):
+        if started.get(key) != facts[key]:
+            raise ConfigError(
+                f"the run in {folder} was started with other {kind}: resume it with the same ones"
+            )
+
+
+def _load(
+    recipe: Recipe, policy: Policy | str | Path | None, folder: Path, *, resume: bool
+) -> Policy:
+    """The policy to train: given, named by the recipe, or that of the newest checkpoint."""
+    if resume:
+        policy = latest_checkpoint(folder / "checkpoints")
+    policy = policy if isinstance(policy, Policy) else load_policy(policy or recipe.model or None)
+    wrong = {str(p.dtype) for p in policy.model.parameters()} - {"torch.float32"}
+    if wrong:
+        raise ConfigError(
+            f"the policy has {', '.join(sorted(wrong))} weights: training adds steps that those "
+            "cannot hold; give a float32 policy, such as load_policy makes"
+        )
+    policy.model.eval()  # dropout would make the trainer's log-probs differ from the sampler's
+    check_output_head(policy.model)
+    return policy
 
 
 def _open_run(
-    recipe: Recipe, method: Method, policy: Policy, folder: Path, *, resume: bool
+    recipe: Recipe,
+    method: Method,
+    policy: Policy,
+    folder: Path,
+    facts: Mapping[str, Any],
+    *,
+    resume: bool,
 ) -> _Run:
     """Make a new run's folder, or read what the newest checkpoint holds besides the weights."""
     optimizer = torch.optim.AdamW(
@@ -210,9 +255,12 @@ def _open_run(
         state = load_state(latest_checkpoint(folder / "checkpoints"))
         optimizer.load_state_dict(state["optimizer"])
         step = int(state["step"])
+    else:
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # of a run that got nowhere
+        start = {"model": policy.name, "policy_fingerprint": policy.fingerprint()}
+        write_manifest(folder, {**facts, **start, "seed": recipe.seed})
     if method.needs_reference:
         reference = _reference(policy, folder / "reference", resume=resume)
-    folder.mkdir(parents=True, exist_ok=True)
     run = _Run(
         recipe=recipe,
         method=method,
@@ -226,7 +274,7 @@ def _open_run(
     if not resume:
         run.save()
         # written last: a folder that holds a config can be resumed
-        (folder / "config.toml").write_text(to_toml(recipe), encoding="utf-8")
+        write_whole(folder / "config.toml", to_toml(recipe))
     return run
 
 

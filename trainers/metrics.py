@@ -4,8 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean, pstdev
 
+import torch
+
 from mathrl.schema import Rollout
 from mathrl.trainers.batch import RolloutBatch
+from mathrl.trainers.credit import has_spread
 from mathrl.trainers.update import UpdateStats
 
 
@@ -49,11 +52,14 @@ def step_metrics(
 
 
 def _zero_spread_share(rollouts: Sequence[Rollout]) -> float:
-    groups: dict[int, set[float]] = {}
+    groups: dict[int, list[float]] = {}
     for rollout in rollouts:
         if rollout.score is not None and rollout.score.value is not None:
-            groups.setdefault(rollout.group, set()).add(rollout.score.value)
-    return fmean(len(values) == 1 for values in groups.values()) if groups else 0.0
+            groups.setdefault(rollout.group, []).append(rollout.score.value)
+    if not groups:
+        return 0.0
+    rewards = [torch.tensor(values, dtype=torch.float64) for values in groups.values()]
+    return fmean(not has_spread(rewards_G) for rewards_G in rewards)
 
 
 def _mean_logprob(batch: RolloutBatch) -> float:

@@ -6,6 +6,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -89,8 +90,10 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         _require(0 <= self.clip_low < 1, f"loss.clip_low must be in [0, 1), got {self.clip_low}")
-        _require(self.clip_high >= 0, f"loss.clip_high must be 0 or more, got {self.clip_high}")
-        _require(self.beta >= 0, f"loss.beta must be 0 or more, got {self.beta}")
+        _require(
+            0 <= self.clip_high < inf, f"loss.clip_high must be 0 or more, got {self.clip_high}"
+        )
+        _require(0 <= self.beta < inf, f"loss.beta must be 0 or more, got {self.beta}")
         _require(
             self.updates_per_rollout >= 1,
             f"loss.updates_per_rollout must be at least 1, got {self.updates_per_rollout}",
@@ -105,7 +108,7 @@ class OptimizerConfig:
     lr: float = 1e-6
     """Peak learning rate."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """After the warm-up: stay, or fall to 0 at the last step."""
+    """After the warm-up: stay, or fall towards 0, reached one update after the last."""
     warmup_steps: int = 0
     """Optimizer steps in which the learning rate rises from 0."""
     weight_decay: float = 0.0
@@ -116,7 +119,11 @@ class OptimizerConfig:
     """Prompt and completion tokens, padding included, in one forward pass."""
 
     def __post_init__(self) -> None:
-        _require(self.lr > 0, f"optimizer.lr must be above 0, got {self.lr}")
+        _require(0 < self.lr < inf, f"optimizer.lr must be above 0, got {self.lr}")
+        _require(
+            0 <= self.weight_decay < inf,
+            f"optimizer.weight_decay must be 0 or more, got {self.weight_decay}",
+        )
         _require(
             self.max_grad_norm > 0,
             f"optimizer.max_grad_norm must be above 0, got {self.max_grad_norm}",
@@ -171,7 +178,7 @@ class Recipe:
     """A whole run: method, data, reward, numbers."""
 
     method: Literal["grpo", "sft"]
-    """The gradient coefficient, one of ``methods.METHODS``."""
+    """Source, credit, coefficient and norm, put together in ``methods.build_method``."""
     model: str = ""
     """Model folder or hub id; empty: the tiny arithmetic policy."""
     rewards: tuple[str, ...] = ("accuracy",)

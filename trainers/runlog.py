@@ -1,17 +1,17 @@
 """What a training run leaves behind while it goes: metrics, rollouts, TensorBoard.
 
 ``metrics.jsonl`` has one record a step (``kind`` train) and one an evaluation (``kind`` eval);
-``rollouts/step-000001.jsonl`` has every completion of a step with its verdict and advantage.
+``rollouts/step-000001.jsonl`` has every completion of a step with its verdict.
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from torch.utils.tensorboard import SummaryWriter
 
+from mathrl.files import write_whole
 from mathrl.schema import Rollout
 
 Record = dict[str, float | int | str | bool]
@@ -29,9 +29,7 @@ class RunLog:
         self.folder = folder
         self.path = folder / "metrics.jsonl"
         kept = [record for record in read_records(self.path) if _is_settled(record, last_step)]
-        draft = self.path.with_suffix(".draft")
-        draft.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
-        os.replace(draft, self.path)
+        write_whole(self.path, "".join(json.dumps(record) + "\n" for record in kept))
         self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=last_step + 1)
 
     def write(
@@ -48,10 +46,7 @@ class RunLog:
     def write_rollouts(self, step: int, rollouts: Sequence[Rollout]) -> None:
         """Keep every completion of a step; a step that is done again replaces its file."""
         path = self.folder / "rollouts" / f"step-{step:06d}.jsonl"
-        path.parent.mkdir(exist_ok=True)
-        draft = path.with_suffix(".draft")
-        draft.write_text("".join(map(_rollout_line, rollouts)), encoding="utf-8")
-        os.replace(draft, path)
+        write_whole(path, "".join(map(_rollout_line, rollouts)))
 
     def close(self) -> None:
         """Write what TensorBoard still holds."""

@@ -68,6 +68,7 @@ class LiveSampler:
         Raises:
             ConfigError: The engine gives text alone: without token ids nothing can be scored
                 exactly, and text tokenised again need not give the same ids.
+            DataError: A prompt does not fit: told now, and not in the step that meets it.
         """
         if not (engine.capabilities.token_ids and engine.capabilities.sync):
             raise ConfigError(
@@ -81,6 +82,7 @@ class LiveSampler:
         self.prompts = prompts
         self.engine = engine
         self.reward = reward
+        self._check_lengths()
 
     def draw(self, step: int) -> list[Rollout]:
         """Sample ``group_size`` completions of each problem of this step, and score them."""
@@ -106,6 +108,23 @@ class LiveSampler:
             )
             for index, request in enumerate(requests)
         ]
+
+    def _check_lengths(self) -> None:
+        limit = self.engine.capabilities.max_positions
+        if limit is None:
+            return
+        room = limit - self.recipe.rollout.max_new_tokens
+        too_long = [
+            problem.id
+            for problem in self.order.problems
+            if len(self.prompts.ids(self.prompts.text(problem)) or ()) > room
+        ]
+        if too_long:
+            raise DataError(
+                f"{len(too_long)} prompts, the first that of problem {too_long[0]}, have more than "
+                f"the {room} tokens that the model's {limit} positions leave beside "
+                f"{self.recipe.rollout.max_new_tokens} new ones; leave them out"
+            )
 
     def _requests(self, problems: Sequence[Problem], step: int) -> list[SampleRequest]:
         size = self.recipe.rollout.group_size

@@ -12,7 +12,7 @@ from mathrl.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from mathrl.evals import EvalResult
-    from mathrl.evals.tables import ComparedRun
+    from mathrl.evals.display import ComparedRun
 
 
 @click.command("compare")
@@ -43,7 +43,7 @@ def _compare_task(
     task: str, results: "dict[str, dict[str, EvalResult]]"
 ) -> "tuple[ComparedRun, ...]":
     from mathrl.evals import compare
-    from mathrl.evals.tables import ComparedRun
+    from mathrl.evals.display import ComparedRun
 
     (first, base), *others = ((run, found[task]) for run, found in results.items() if task in found)
     return (
@@ -66,7 +66,7 @@ def _as_json(tables: "dict[str, tuple[ComparedRun, ...]]") -> str:
 
 
 def _print(tables: "dict[str, tuple[ComparedRun, ...]]") -> None:
-    from mathrl.evals.tables import comparison_notes, comparison_table, console
+    from mathrl.evals.display import comparison_notes, comparison_table, console
 
     for task, runs in tables.items():
         click.echo(f"{task}, {runs[0].result.n_problems} problems, in percent\n")

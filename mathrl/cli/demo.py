@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mathrl.errors import MissingExtraError
+from mathrl.cli import INTERRUPTED
+from mathrl.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from mathrl.evals import Comparison, EvalResult
@@ -23,6 +24,8 @@ RECIPE = "demo"
 NUM_PROBLEMS = 500
 NUM_SAMPLES = 8
 PARTS = ("before", "train", "after", "results.json", "report.html", "learning_curve.png")
+MARKER = "demo.toml"
+"""The recipe of the demo in a folder; a folder with other files and without it is not ours."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +67,7 @@ def command(context: click.Context, /, out: str, seed: int) -> None:
     train_s = time.perf_counter() - training_start
     if not result.is_finished:
         click.echo(f"stopped after step {result.step}; the same command goes on", err=True)
-        context.exit(130)
+        context.exit(INTERRUPTED)
     after = _measure("after", result.policy, folder, recipe)
     click.echo(f"after: {_summary(after)}\n", err=True)
     comparison = compare(before.single, after.single)
@@ -90,18 +93,21 @@ def _prepare(folder: Path, recipe: "Recipe") -> bool:
     What an interrupted demo has sampled stays: its keys tell whether it may be used.
     """
     from mathrl.config import to_toml
+    from mathrl.files import write_whole
 
-    config = folder / "train" / "config.toml"
-    has_begun = config.is_file()
-    is_other = has_begun and config.read_text(encoding="utf-8") != to_toml(recipe)
-    if not is_other and not (folder / "results.json").exists():
-        return has_begun
+    marker = folder / MARKER
+    if not marker.exists() and folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} holds files of something else: choose another --out")
+    is_same = marker.exists() and marker.read_text(encoding="utf-8") == to_toml(recipe)
+    if is_same and not (folder / "results.json").exists():
+        return (folder / "train" / "config.toml").exists()
     for name in PARTS:
         path = folder / name
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+    write_whole(marker, to_toml(recipe))
     return False
 
 
@@ -160,6 +166,7 @@ def _save(
 ) -> None:
     from mathrl.evals.curves import Curve, CurvePoint, learning_curve_png
     from mathrl.evals.report import Report, pick_examples, write_report
+    from mathrl.files import write_whole
     from mathrl.trainers.runlog import read_records
 
     points = tuple(
@@ -195,7 +202,7 @@ def _save(
         "seed": seed,
         **times,
     }
-    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_whole(folder / "results.json", json.dumps(results, indent=1) + "\n")
 
 
 def _side(label: str, measured: Measured) -> "ReportSide":
@@ -216,7 +223,7 @@ def _figures(measured: Measured) -> dict[str, Any]:
 def _print(folder: Path, before: Measured, after: Measured, comparison: "Comparison") -> None:
     from rich.table import Table
 
-    from mathrl.evals.tables import console, interval, percent
+    from mathrl.evals.display import console, interval, percent
 
     table = Table(box=None, pad_edge=False)
     table.add_column("%")

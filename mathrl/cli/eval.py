@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from mathrl.cli import INTERRUPTED
 from mathrl.cli.eval_view import EvalView
-from mathrl.errors import ConfigError, StorageError
+from mathrl.errors import ConfigError
+from mathrl.files import write_whole
 
 if TYPE_CHECKING:
     from mathrl.engines import Engine
@@ -21,12 +23,9 @@ if TYPE_CHECKING:
     from mathrl.prompts import PromptBuilder
     from mathrl.schema import Problem
 
-INTERRUPTED = 130
-"""Exit code of a shell command that Ctrl-C ended."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EvalConfig:
+class EvalOptions:
     """The options of one evaluation; None means the default that the help text names."""
 
     task: str
@@ -45,6 +44,7 @@ class EvalConfig:
     template: str | None
     system: str
     num_few_shot: int
+    few_shot_data: str | None
     out: str | None
 
     def __post_init__(self) -> None:
@@ -52,18 +52,19 @@ class EvalConfig:
             raise ConfigError("--engine recorded needs --completions FILE")
         if self.engine == "local" and self.completions is not None:
             raise ConfigError("--completions replays a file; leave --engine local out")
+        if self.completions is not None and self.num_few_shot:
+            raise ConfigError("recorded completions had their prompt: leave --num-few-shot out")
         if self.completions is None and self.model is None and self.task != "arithmetic":
             raise ConfigError(
                 f"task {self.task} needs --model or --completions: the embedded policy does "
                 "arithmetic only"
             )
 
-    def resolved(self, task: "Task") -> "EvalConfig":
+    def resolved(self, task: "Task") -> "EvalOptions":
         """The same config with every default filled in."""
         is_recorded = self.completions is not None
         num_samples = self.num_samples or (None if is_recorded else 1)
-        file_or_model = Path(self.completions or self.model or "tiny")
-        name = file_or_model.stem if is_recorded else file_or_model.name
+        name = Path(self.completions).stem if self.completions else _model_name(self.model)
         template = (self.template or task.template).replace("\\n", "\n")
         # A recorded sample has one temperature, whatever is asked: its key must not depend on it.
         temperature = self.temperature or 0.0
@@ -79,6 +80,16 @@ class EvalConfig:
             template=template,
             out=self.out or f"runs/{task.name}-{name}",
         )
+
+
+def _model_name(model: str | None) -> str:
+    """A short name that tells runs apart: every exported policy is a folder named ``policy``."""
+    path = Path(model or "embedded")
+    if path.name == "policy" and path.parent.name:
+        return path.parent.name
+    if path.name.startswith("step-"):
+        return f"{path.parent.parent.name}-{path.name}"
+    return path.name
 
 
 @click.command("eval")
@@ -121,8 +132,9 @@ class EvalConfig:
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Worked examples from the training split.",
+    help="Worked examples before the question.",
 )
+@click.option("--few-shot-data", help="Where they come from. [default: the task's train split]")
 @click.option("--out", help="Run folder. [default: runs/<task>-<model or file>]")
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
@@ -134,7 +146,7 @@ def command(context: click.Context, /, **options: Any) -> None:
     from mathrl.evals import get_task
 
     task = get_task(options["task"])
-    config = EvalConfig(**options).resolved(task)
+    config = EvalOptions(**options).resolved(task)
     view = EvalView()
     try:
         result = _evaluate(task, config, view)
@@ -150,7 +162,7 @@ def command(context: click.Context, /, **options: Any) -> None:
     view.show(result, config.out or "")
 
 
-def _evaluate(task: "Task", config: EvalConfig, view: EvalView) -> "EvalResult":
+def _evaluate(task: "Task", config: EvalOptions, view: EvalView) -> "EvalResult":
     from mathrl.data import load_problems
     from mathrl.engines import SamplingParams
     from mathrl.evals import SampleStore, evaluate, save_result
@@ -187,7 +199,7 @@ def _evaluate(task: "Task", config: EvalConfig, view: EvalView) -> "EvalResult":
 
 
 def _engine(
-    task: "Task", config: EvalConfig, problems: "Sequence[Problem]"
+    task: "Task", config: EvalOptions, problems: "Sequence[Problem]"
 ) -> "tuple[Engine, PromptBuilder]":
     from mathrl.data import load_problems
     from mathrl.prompts import PromptBuilder, PromptConfig
@@ -198,7 +210,9 @@ def _engine(
         num_few_shot=config.num_few_shot,
         chat=task.chat,
     )
-    examples = load_problems(task.data, split="train") if config.num_few_shot else []
+    examples = []
+    if config.num_few_shot:
+        examples = load_problems(config.few_shot_data or task.data, split="train")
     if config.completions is not None:
         from mathrl.engines.recorded import RecordedEngine
 
@@ -216,7 +230,7 @@ def _engine(
 
 def _describe_run(
     folder: Path,
-    config: EvalConfig,
+    config: EvalOptions,
     engine: "Engine",
     prompts: "PromptBuilder",
     problems: "Sequence[Problem]",
@@ -237,7 +251,4 @@ def _describe_run(
     }
     write_manifest(folder, facts)
     known = {key: value for key, value in dataclasses.asdict(config).items() if value is not None}
-    try:
-        (folder / "config.toml").write_text(tomli_w.dumps(known), encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{folder}: cannot write config.toml ({error.strerror})") from error
+    write_whole(folder / "config.toml", tomli_w.dumps(known))

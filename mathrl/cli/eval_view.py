@@ -39,7 +39,7 @@ class EvalView:
 
     def show(self, result: "EvalResult", folder: str) -> None:
         """Print what was found and where it is kept."""
-        from mathrl.evals.tables import console, result_notes, result_table
+        from mathrl.evals.display import console, result_notes, result_table
 
         click.echo(f"{result.task}: {'; '.join(result_notes(result))}\n")
         console().print(result_table(result))

@@ -9,7 +9,7 @@ def command() -> None:
     from rich.table import Table
 
     from mathrl.evals import TASKS
-    from mathrl.evals.tables import console
+    from mathrl.evals.display import console
 
     table = Table(box=None, pad_edge=False)
     for name in ("task", "problems", "data", "licence", "source"):

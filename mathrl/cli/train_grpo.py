@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mathrl.cli import INTERRUPTED
 from mathrl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ def command(
         "seed": seed,
     }
     # JSON's strings, numbers and lists are TOML's
-    options = [f"{key}={json.dumps(v)}" for key, v in given.items() if v is not None]
+    options = [
+        f"{key}={json.dumps(v, ensure_ascii=False)}" for key, v in given.items() if v is not None
+    ]
     if resume is not None:
         if recipe or out or options or assignments:
             raise ConfigError("--resume goes on with the run as it was started: drop the rest")
@@ -101,11 +104,8 @@ def start_run(name: str, assignments: list[str], out: str | None) -> "TrainResul
 
     recipe = load_recipe(name, assignments)
     folder = Path(out or f"runs/{Path(name).stem}-{Path(recipe.data.name).stem}")
-    if (folder / "config.toml").exists():
-        raise ConfigError(
-            f"{folder} holds a run already: go on with --resume {shlex.quote(str(folder))}, "
-            "or choose another --out"
-        )
+    if recipe.method != "grpo":
+        raise ConfigError(f"recipe {name} has the method {recipe.method}, not grpo")
     return run_training(recipe, folder, load_policy(recipe.model or None))
 
 
@@ -133,4 +133,4 @@ def report(context: click.Context, result: "TrainResult") -> None:
         f"stopped after step {result.step}; go on with: mathrl train-grpo --resume {folder}",
         err=True,
     )
-    context.exit(130)
+    context.exit(INTERRUPTED)

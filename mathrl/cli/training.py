@@ -1,4 +1,4 @@
-"""What every training command shares: problems, held-out evaluation, live view, manifest."""
+"""What every training command shares: problems, held-out evaluation, live view."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -11,10 +11,8 @@ from mathrl.engines import Engine, SamplingParams
 from mathrl.errors import DataError
 from mathrl.evals import EvalResult, evaluate
 from mathrl.evals.tasks import Task
-from mathrl.manifest import problems_hash, write_manifest
 from mathrl.policy import Policy
 from mathrl.prompts import PromptBuilder
-from mathrl.rewards import combine
 from mathrl.schema import Problem
 from mathrl.trainers import Recipe, TrainResult, train
 from mathrl.trainers.runlog import read_records
@@ -31,23 +29,12 @@ class SplitProblems:
 def run_training(
     recipe: Recipe, folder: Path, policy: Policy, *, resume: bool = False
 ) -> TrainResult:
-    """Train with everything a person wants to see, and a manifest beside it."""
-    combine(recipe.rewards)  # a wrong name is told before anything is written
+    """Train with everything a person wants to see; a resumed run needs only the tokenizer."""
     problems = split_problems(recipe)
     view = TrainView(recipe.method, max_steps=recipe.max_steps)
     if resume:
         for record in read_records(folder / "metrics.jsonl"):
             view.recall(record)
-    else:
-        facts = {
-            "model": recipe.model or "embedded",
-            "policy_fingerprint": policy.fingerprint(),
-            "data_hash": problems_hash(problems.training),
-            "n_problems": len(problems.training),
-            "held_out_hash": problems_hash(problems.held_out),
-            "seed": recipe.seed,
-        }
-        write_manifest(folder, facts)
     with view:
         return train(
             recipe,
@@ -84,9 +71,9 @@ def split_problems(recipe: Recipe) -> SplitProblems:
             "lower eval.num_problems"
         )
     chosen = random.Random(f"held-out-{recipe.seed}").sample(candidates, count)
-    held = {problem.id for problem in chosen}
+    held = {problem.prompt for problem in chosen}  # a problem that comes twice goes out twice
     return SplitProblems(
-        training=[problem for problem in problems if problem.id not in held], held_out=chosen
+        training=[problem for problem in problems if problem.prompt not in held], held_out=chosen
     )
 
 

@@ -65,6 +65,8 @@ class Capabilities:
     """``sync`` makes the engine sample from a policy's newest weights."""
     deterministic: bool
     """The same requests give the same completions."""
+    max_positions: int | None = None
+    """Most tokens of prompt and completion together; None: no limit is known."""
 
 
 class Engine(Protocol):
@@ -80,7 +82,7 @@ class Engine(Protocol):
 
     @property
     def policy_version(self) -> int:
-        """Number of weight updates that the sampled policy has seen."""
+        """Number of training steps that the sampled policy has seen."""
 
     def sample(
         self, requests: Sequence[SampleRequest], params: SamplingParams

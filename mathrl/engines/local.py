@@ -28,13 +28,22 @@ more than the rows that it saves."""
 class LocalEngine:
     """Samples from a policy in this process."""
 
-    capabilities = Capabilities(token_ids=True, logprobs=True, sync=True, deterministic=True)
-
     def __init__(self, policy: Policy, *, max_rows: int = 256) -> None:
         """Sample from ``policy``, at most ``max_rows`` completions side by side."""
         self.policy = policy
         self.max_rows = max_rows
         self.policy_version = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Everything, within the model's positions."""
+        return Capabilities(
+            token_ids=True,
+            logprobs=True,
+            sync=True,
+            deterministic=True,
+            max_positions=self.policy.max_positions,
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -227,14 +236,14 @@ class _Decoder:
     def _completion_if_finished(self, row: _Row) -> Completion | None:
         tokenizer = self.policy.tokenizer
         stopped_by_id = row.token_ids[-1] in self.stop_ids
-        cut = None if stopped_by_id else self._find_stop(row)
-        if not stopped_by_id and cut is None and len(row.token_ids) < self.params.max_new_tokens:
+        is_stopped = not stopped_by_id and self._ends_with_stop(row)
+        if not stopped_by_id and not is_stopped and len(row.token_ids) < self.params.max_new_tokens:
             return None
         written = row.token_ids[:-1] if stopped_by_id else row.token_ids
         text = str(tokenizer.decode(written, skip_special_tokens=True))
-        if cut is not None:
-            text = text[: text.rindex(cut)]
-        reason: FinishReason = "stop" if stopped_by_id or cut is not None else "length"
+        if is_stopped:
+            text = text[: min(text.find(stop) for stop in self.params.stop if stop in text)]
+        reason: FinishReason = "stop" if stopped_by_id or is_stopped else "length"
         return Completion(
             text=text,
             token_ids=tuple(row.token_ids),
@@ -242,16 +251,14 @@ class _Decoder:
             finish_reason=reason,
         )
 
-    def _find_stop(self, row: _Row) -> str | None:
-        """The stop string that the newest token completed, looked for in the last tokens only."""
+    def _ends_with_stop(self, row: _Row) -> bool:
+        """Tell whether the newest token completed a stop string; reads the last tokens only."""
         for stop in self.params.stop:
             # a token has at least one character; a few more make room for bytes of one character
-            tail = self.policy.tokenizer.decode(
-                row.token_ids[-len(stop) - 4 :], skip_special_tokens=True
-            )
-            if stop in tail:
-                return stop
-        return None
+            last = row.token_ids[-len(stop) - 4 :]
+            if stop in str(self.policy.tokenizer.decode(last, skip_special_tokens=True)):
+                return True
+        return False
 
 
 def draw_tokens(logits_BV: Tensor, uniforms_B: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

@@ -106,17 +106,20 @@ def _match(
 ) -> dict[str, list[Completion]]:
     by_id: dict[str, str] = {}
     by_question: dict[str, str] = {}
+    problem_text: dict[str, str] = {}
     for problem in problems:
         by_id[problem.id] = problem.id
+        problem_text[problem.id] = problem.prompt
         by_question.setdefault(problem.prompt, problem.id)
     found: dict[str, dict[int, Completion]] = {}
     for place, row in rows:
-        questions = (row[name] for name in QUESTION_COLUMNS if name in row)
-        owner = by_id.get(str(row.get("id"))) or next(
-            (by_question[text] for text in questions if text in by_question), None
-        )
+        texts = [row[name] for name in QUESTION_COLUMNS if isinstance(row.get(name), str)]
+        asked = next((by_question[text] for text in texts if text in by_question), None)
+        owner = by_id.get(str(row.get("id")), asked)
         if owner is None:
             continue
+        if asked not in (None, owner) and problem_text[owner] not in texts:
+            raise DataError(f"{place}: the id is that of {owner}, the question that of {asked}")
         samples = found.setdefault(owner, {})
         index = _sample_index(row, default=len(samples))
         if index is None or index in samples:

@@ -9,6 +9,14 @@ import pytest
 from mathrl.interrupts import deferred_interrupt
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_raises():
+    """Whatever the test runner was started with."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def press_ctrl_c():
     os.kill(os.getpid(), signal.SIGINT)
 
@@ -41,6 +49,12 @@ def test_an_error_in_the_block_is_not_hidden():
     with pytest.raises(ZeroDivisionError), deferred_interrupt():
         press_ctrl_c()
         raise ZeroDivisionError
+
+
+def test_an_ignored_ctrl_c_stays_ignored():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with deferred_interrupt():
+        press_ctrl_c()
 
 
 def test_other_threads_run_as_they_are():

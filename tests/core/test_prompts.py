@@ -53,6 +53,11 @@ def test_few_shot_examples_are_the_first_that_have_a_solution():
     assert [shot.prompt for shot in builder.shots] == ["1+1?", "2+2?"]
 
 
+def test_a_worked_example_is_set_off_from_its_question():
+    builder = PromptBuilder(PromptConfig(template="{prompt} Why?", num_few_shot=1), examples=SHOTS)
+    assert builder.text(QUESTION) == "1+1? Why?\n#### 2\n\n3+4? Why?"
+
+
 def test_too_few_examples():
     with pytest.raises(DataError, match="3 few-shot examples asked for, but only 2"):
         PromptBuilder(PromptConfig(num_few_shot=3), examples=SHOTS)

@@ -60,7 +60,7 @@ def test_before_and_after_training_is_what_was_published() -> None:
 
 
 def test_the_paired_comparison_of_the_reference() -> None:
-    # shared/reference/evals.md, by recorded label: -4.47, 132 / 191, SE 1.36, p = 0.0012.
+    # By the labels that the files record: -4.47, 132 / 191, SE 1.36, p = 0.0012.
     old, new = labels("gsm8k_qwen25_0p5b_instruct"), labels("gsm8k_qwen25_0p5b_kd1500")
     found = paired_difference(
         [float(old[problem][0]) for problem in old],
@@ -75,7 +75,7 @@ def test_the_paired_comparison_of_the_reference() -> None:
 
 
 def test_pass_and_maj_at_8_of_the_reference() -> None:
-    # shared/reference/evals.md: pass@1/2/4/8 = 91.0 / 93.286 / 95.1 / 96.0.
+    # By the labels that the file records: pass@1/2/4/8 = 91.0 / 93.286 / 95.1 / 96.0.
     corrects = labels("math_qwen_rm_example_n8").values()
     curve = [100 * fmean(pass_at_k(len(c), sum(c), k) for c in corrects) for k in (1, 2, 4, 8)]
     assert curve == pytest.approx([91.0, 93.286, 95.1, 96.0], abs=6e-4)

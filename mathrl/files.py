@@ -1,0 +1,22 @@
+"""Writing a text file whole or not at all."""
+
+import os
+from pathlib import Path
+
+from mathrl.errors import StorageError
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file in one step: a kill or a full disk leaves what was there before.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    draft = path.with_name(f".draft-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise StorageError(f"{path}: cannot write ({error.strerror})") from error
