@@ -4,8 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from mathrl.cli import demo, main
+from mathrl.cli.training import split_problems
+from mathrl.data import load_problems
+from mathrl.trainers import load_recipe
 from mathrl.trainers.runlog import read_records
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -43,6 +48,11 @@ def run(*words):
 def trained_steps(folder):
     records = read_records(folder / "metrics.jsonl")
     return [record["step"] for record in records if record["kind"] == "train"]
+
+
+def same_weights(first, second):
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (first, second))
+    return all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_train_grpo_leaves_a_run_that_eval_reads(here, capsys):
@@ -86,6 +96,37 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(here, capsys, monkeypatch):
     )
     assert run("train-grpo", "--resume", "run") == 0
     assert trained_steps(here / "run") == [1, 2, 3]
+    assert run("train-grpo", "--max-steps", "3", "--out", "whole", *SMALL.split()) == 0
+    assert same_weights(here / "run" / "policy", here / "whole" / "policy")
+
+
+def test_held_out_problems_are_not_trained_on_even_where_they_come_twice(here):
+    rows = [{"question": f"{i}+1?", "answer": str(i + 1)} for i in range(12)] * 2
+    (here / "twice.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = load_recipe("demo", ["data.name=twice.jsonl", "eval.num_problems=4"])
+    problems = split_problems(recipe)
+    assert len(problems.held_out) == 4
+    trained = {problem.prompt for problem in problems.training}
+    assert not trained & {problem.prompt for problem in problems.held_out}
+    assert len(trained) >= 8
+
+
+def test_few_shot_examples_are_never_held_out(here):
+    recipe = load_recipe("demo", ["prompt.num_few_shot=5", "data.limit=20", "eval.num_problems=14"])
+    problems = split_problems(recipe)
+    first = load_problems("arithmetic", split="train", limit=5)
+    assert problems.training[:5] == first
+
+
+def test_characters_beyond_the_basic_plane_reach_the_prompt(here):
+    options = ["--system", "Be kind 😀, use 𝑥", "--max-steps", "1", "--out", "run"]
+    assert run("train-grpo", *options, *SMALL.split()) == 0
+    assert load_recipe(here / "run" / "config.toml").prompt.system == "Be kind 😀, use 𝑥"
+
+
+def test_other_methods_are_refused(here, capsys):
+    assert run("train-grpo", "tiny", "--out", "run") == 2
+    assert "method sft, not grpo" in capsys.readouterr().err
 
 
 def test_rewards_plug_in_by_name(here):
@@ -116,15 +157,47 @@ def test_real_gsm8k_problems(here):
     assert trained_steps(here / "run") == [1, 2, 3]
 
 
-def test_demo(here, capsys, monkeypatch):
+@pytest.fixture
+def small_demo(here, monkeypatch):
     (here / "small.toml").write_text(RECIPE)
     monkeypatch.setattr(demo, "RECIPE", "small.toml")
     monkeypatch.setattr(demo, "NUM_PROBLEMS", 30)
     monkeypatch.setattr(demo, "NUM_SAMPLES", 2)
+    return here / "runs" / "demo"
+
+
+def test_an_interrupted_demo_goes_on_to_the_same_figures(small_demo, monkeypatch):
+    from mathrl.cli.train_view import TrainView
+
+    def press_ctrl_c(view, record):
+        if record["step"] == 2:
+            raise KeyboardInterrupt
+
+    assert run("demo", "--out", "whole") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainView, "__call__", press_ctrl_c)
+        assert run("demo") == 130
+    assert run("demo") == 0
+    results = [json.loads(Path(f, "results.json").read_text()) for f in ("whole", small_demo)]
+    for key in ("before", "after", "difference", "ci95"):
+        assert results[0][key] == results[1][key]
+    assert same_weights(Path("whole/train/policy"), small_demo / "train" / "policy")
+
+
+def test_the_demo_leaves_folders_of_others_alone(small_demo, capsys):
+    (small_demo / "train").mkdir(parents=True)
+    (small_demo / "train" / "thesis.txt").write_text("years of work")
+    (small_demo / "results.json").write_text("{}")
+    assert run("demo") == 2
+    assert "holds files of something else" in capsys.readouterr().err
+    assert (small_demo / "train" / "thesis.txt").exists()
+
+
+def test_demo(small_demo, capsys):
     assert run("demo") == 0
     table = capsys.readouterr().out
     assert "accuracy, one sample" in table and "exact McNemar p" in table
-    folder = here / "runs" / "demo"
+    folder = small_demo
     results = json.loads((folder / "results.json").read_text())
     gain = results["after"]["accuracy"] - results["before"]["accuracy"]
     assert results["difference"] == pytest.approx(gain)

@@ -76,6 +76,24 @@ def test_a_sample_depends_on_its_own_request_alone(policy):
     assert len(set(ids)) > len(PROMPTS)  # the samples of a group differ
 
 
+def test_finished_rows_leave_the_batch(policy, monkeypatch):
+    """The rows that are forwarded shrink with the rows that are live."""
+    asked = requests(samples=8)
+    free = sample(policy, asked, max_new_tokens=20)
+    stops = {ids[2] for ids in (completion.token_ids for completion in free)}
+    model = copy.deepcopy(policy.model)
+    model.generation_config.eos_token_id = sorted(stops)
+    rows = []
+    model.register_forward_pre_hook(
+        lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
+    )
+    done = sample(replace(policy, model=model), asked, max_new_tokens=20)
+    live = [sum(len(c.token_ids) > t for c in done) for t in range(1, 20)]
+    assert rows[0] == len(PROMPTS)  # each prompt is forwarded once, not once a sample
+    for forwarded, alive in zip(rows[1:], live, strict=False):
+        assert alive <= forwarded <= alive / 0.9 + 1
+
+
 def test_another_seed_gives_other_samples(policy):
     first = sample(policy, requests(seed=0), max_new_tokens=20)
     second = sample(policy, requests(seed=1), max_new_tokens=20)
@@ -125,6 +143,31 @@ def test_closing_the_stream_abandons_the_rest(policy):
 def test_a_prompt_that_does_not_fit_is_refused(policy):
     with pytest.raises(DataError, match=r"problem 0.*4096 positions"):
         sample(policy, requests([(5,) * 4090]), max_new_tokens=20)
+
+
+def test_an_empty_prompt_is_refused(policy):
+    with pytest.raises(DataError, match="problem 0: the prompt is empty"):
+        sample(policy, requests([()]))
+
+
+def test_the_longest_prompt_that_fits_fits(policy):
+    (completion,) = sample(policy, requests([(5,) * 4090]), max_new_tokens=6)
+    assert completion.token_ids
+
+
+def test_a_stop_string_is_cut_where_it_first_stands(policy):
+    """The token " starts" has two s in it; and of several stops the first in the text counts."""
+    tokenizer = policy.tokenizer
+    (starts,) = tokenizer(" starts")["input_ids"]
+    model = copy.deepcopy(policy.model)
+    with torch.no_grad():
+        model.lm_head.weight.zero_()
+    model.lm_head.bias = torch.nn.Parameter(torch.zeros(len(tokenizer)))
+    model.lm_head.bias.data[starts] = 100.0
+    (completion,) = sample(
+        replace(policy, model=model), requests()[:1], max_new_tokens=5, stop=("ts", "s")
+    )
+    assert (completion.text, completion.finish_reason) == (" ", "stop")
 
 
 def test_text_alone_is_refused(policy):

@@ -109,6 +109,10 @@ def test_fingerprint_follows_the_bytes(tmp_path: Path, problems: list[Problem]) 
             '{"id": "x", "completion": "a"}\n',
             "none of its 1 rows belongs to any of the 10 problems",
         ),
+        (
+            '{"id": "p0", "problem": "What is 1?", "completion": "a"}\n',
+            "line 1: the id is that of p0, the question that of p1",
+        ),
         ('{"id": "p0", "completion": null}\n', "line 1: 'completion' must be text, got None"),
         ('{"id": "p0", "completion": "a", "sample": "x"}\n', "line 1: sample 'x' of problem p0"),
         (
@@ -127,6 +131,11 @@ def test_what_is_wrong_is_said_in_one_line(
     assert message in str(raised.value)
     assert str(raised.value).startswith(str(path))
     assert "\n" not in str(raised.value)
+
+
+def test_a_prompt_in_chat_form_is_not_a_question(tmp_path: Path, problems: list[Problem]) -> None:
+    row = {"id": "p1", "prompt": [{"role": "user", "content": "?"}], "completion": "a"}
+    assert replay(RecordedEngine(write(tmp_path, row), problems), "p1", 0).text == "a"
 
 
 def test_csv_and_parquet_are_read_like_jsonl(tmp_path: Path, problems: list[Problem]) -> None:

@@ -261,6 +261,93 @@ def test_ctrl_c_between_two_updates_waits_for_the_second(policy, tmp_path, monke
     assert_same_weights(tmp_path / "whole" / "policy", tmp_path / "run" / "policy")
 
 
+def test_a_second_ctrl_c_in_an_update_saves_no_half_step(policy, tmp_path, monkeypatch):
+    from mathrl.trainers import loop
+
+    real, calls = loop.update, []
+
+    def pressed_twice(*args, **kwargs):
+        stats = real(*args, **kwargs)
+        calls.append(1)
+        if len(calls) == 7:  # the first of two updates of step 4
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return stats
+
+    start(clone(policy), tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "update", pressed_twice)
+        assert not start(clone(policy), tmp_path / "run").is_finished
+    assert not (tmp_path / "run" / "checkpoints" / "step-000003").exists()
+    start(None, tmp_path / "run", resume=True)
+    assert_same_weights(tmp_path / "whole" / "policy", tmp_path / "run" / "policy")
+
+
+def test_resume_takes_the_checkpoint_whatever_policy_is_given(policy, tmp_path):
+    start(clone(policy), tmp_path / "whole")
+    start(clone(policy), tmp_path / "run", on_record=StopAt(3))
+    start(clone(policy), tmp_path / "run", resume=True)  # the same call as the first
+    assert_same_weights(tmp_path / "whole" / "policy", tmp_path / "run" / "policy")
+
+
+def test_resume_refuses_other_problems_or_rewards(policy, tmp_path):
+    start(clone(policy), tmp_path / "run", on_record=StopAt(3))
+    with pytest.raises(ConfigError, match="other rewards"):
+        start(None, tmp_path / "run", resume=True, rewards=["accuracy"])
+    recipe = load_recipe("demo", SETTINGS)
+    others = arithmetic.generate_problems("train", count=11)
+    with pytest.raises(ConfigError, match="other problems"):
+        train(recipe, problems=others, rewards=[even_share], out=tmp_path / "run", resume=True)
+
+
+def test_a_run_that_got_nowhere_is_started_again_with_its_own_policy(policy, tmp_path):
+    def breaks(completions, **columns):
+        raise ZeroDivisionError
+
+    other = clone(policy)
+    with torch.no_grad():
+        other.model.lm_head.weight.mul_(2)
+    with pytest.raises(GradingError):
+        start(other, tmp_path / "run", rewards=[breaks])
+    start(clone(policy), tmp_path / "run")
+    start(clone(policy), tmp_path / "whole")
+    assert_same_weights(tmp_path / "whole" / "policy", tmp_path / "run" / "policy")
+
+
+def test_a_policy_that_is_not_float32_is_refused(policy, tmp_path):
+    policy.model.bfloat16()
+    with pytest.raises(ConfigError, match=r"torch.bfloat16 weights"):
+        start(policy, tmp_path / "run")
+
+
+def test_dropout_is_off_whatever_mode_the_model_is_in(policy, tmp_path):
+    policy.model.train()
+    start(policy, tmp_path / "run")
+    assert not policy.model.training
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.3])
+def test_sampler_and_trainer_agree_at_any_temperature(policy, tmp_path, monkeypatch, temperature):
+    """The log-probs of the sampler are those of the first update: the ratio is 1."""
+    from mathrl.trainers import loop
+
+    seen = []
+
+    def watched(rollouts, *args):
+        batch = loop_assemble(rollouts, *args)
+        seen.append((rollouts, batch))
+        return batch
+
+    loop_assemble = loop.assemble
+    monkeypatch.setattr(loop, "assemble", watched)
+    settings = [f"rollout.temperature={temperature}", "max_steps=2"]
+    start(policy, tmp_path / "run", settings=settings)
+    for rollouts, batch in seen:
+        for row, rollout in zip(batch.old_logprobs_BT, rollouts, strict=True):
+            sampler = torch.tensor(rollout.completion.logprobs, dtype=torch.float64)
+            torch.testing.assert_close(row[: len(sampler)], sampler, rtol=0, atol=1e-4)
+
+
 def test_a_second_ctrl_c_while_saving_waits_for_the_checkpoint(policy, tmp_path, monkeypatch):
     press_ctrl_c_in(monkeypatch, "save_checkpoint", at_call=3)  # after steps 0 and 2: Ctrl-C's
     with pytest.raises(KeyboardInterrupt):

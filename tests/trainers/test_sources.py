@@ -131,6 +131,25 @@ def test_a_problem_without_a_solution_is_refused(shared_policy):
         Demonstrations(recipe, unsolved, prompts, None, None)
 
 
+def test_a_prompt_that_does_not_fit_is_told_before_the_first_step():
+    class Short(FakeSampler):
+        capabilities = Capabilities(
+            token_ids=True, logprobs=True, sync=True, deterministic=True, max_positions=1030
+        )
+
+    class Letters:
+        chat_template = None
+
+        def __call__(self, text, add_special_tokens):
+            return {"input_ids": list(range(len(text)))}
+
+    long = Problem(id="long", prompt="1+1+1?!", answer="3")  # 7 tokens, and 1024 new ones
+    recipe = Recipe(method="grpo")
+    prompts = PromptBuilder(PromptConfig(), tokenizer=Letters())
+    with pytest.raises(DataError, match="1 prompts, the first that of problem long"):
+        LiveSampler(recipe, [*problems(3), long], prompts, Short(), combine(["accuracy"]))
+
+
 def test_no_problems_left():
     with pytest.raises(DataError, match="no training problems"):
         ProblemOrder([], num_problems=1, seed=0)

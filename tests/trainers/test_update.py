@@ -1,5 +1,6 @@
 """One optimizer step against the plain objective on a whole padded batch, in float64."""
 
+import copy
 import math
 from dataclasses import replace
 
@@ -8,8 +9,7 @@ import torch
 
 from mathrl.schema import Completion, Problem, Rollout, Score
 from mathrl.trainers.batch import assemble
-from mathrl.trainers.coefficients import TokenBatch, grpo_objective
-from mathrl.trainers.logprobs import completion_logprobs, completion_mask
+from mathrl.trainers.logprobs import completion_logprobs
 from mathrl.trainers.methods import build_method
 from mathrl.trainers.recipe import LossConfig, OptimizerConfig, Recipe
 from mathrl.trainers.update import learning_rate, update
@@ -78,8 +78,6 @@ def run_updates(policy, config, *, reference=None):
 
 def reference_of(shared_policy):
     """Another policy with the same shapes."""
-    import copy
-
     model = copy.deepcopy(shared_policy.model).double()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -89,51 +87,61 @@ def reference_of(shared_policy):
     return model
 
 
-def expected_gradients(policy, reference, config):
-    """Autograd of the paper's objective, written down once more without any of our machinery.
-
-    Rewards of group 0 are 1 0 0 0: mean 1/4, std (ddof 1) 1/2; of group 1: 1/2 1/4, mean 3/8, std
-    sqrt(1/32).
-    """
+def token_logprobs(model, temperature):
+    """Log-probs of every completion that has a verdict, straight from the model's logits."""
     scored = [r for r in rollouts() if r.score.value is not None]
-    advantages = torch.tensor([1.5, -0.5, -0.5, -0.5, 0.5**0.5, -(0.5**0.5)], dtype=torch.float64)
-    rows = [(r.prompt_ids, r.completion.token_ids) for r in scored]
-    model = policy.model.double()
-    model.zero_grad()
-    temperature = config.rollout.temperature
-    logprobs = completion_logprobs(model, rows, temperature=temperature)
-    with torch.no_grad():
-        ref = completion_logprobs(reference, rows, temperature=temperature)
-    tokens = TokenBatch(
-        advantages_BT=advantages[:, None].expand_as(logprobs),
-        old_logprobs_BT=logprobs.detach(),
-        ref_logprobs_BT=ref,
-    )
-    objective = grpo_objective(logprobs, tokens, clip_low=0.2, clip_high=0.2, beta=0.04)
-    loss = 0
-    for row, mask in zip(objective, completion_mask([len(c) for _, c in rows]), strict=True):
-        if mask.any():
-            loss = loss - row[mask].mean() / len(rows)
-    loss.backward()
-    gradients = [p.grad.clone() for p in model.parameters()]
-    model.zero_grad()
-    return gradients
+    found = []
+    for rollout in scored:
+        prompt, ids = rollout.prompt_ids, rollout.completion.token_ids
+        logits = model(input_ids=torch.tensor([prompt + ids])).logits[0] / temperature
+        logits = logits[len(prompt) - 1 : len(prompt) - 1 + len(ids)]
+        found.append(torch.log_softmax(logits, -1)[range(len(ids)), list(ids)])
+    return found
+
+
+# Group 0 has rewards 1 0 0 0, so the mean 1/4 and the std (ddof 1) 1/2;
+# group 1 has rewards 1/2 and 1/4, so the mean 3/8 and the std sqrt(1/32).
+ADVANTAGES = [1.5, -0.5, -0.5, -0.5, 0.5**0.5, -(0.5**0.5)]
+
+
+def papers_loss(logprobs, old, ref):
+    """Minus Eq. 3 of the paper, completion by completion, with none of our machinery."""
+    loss = torch.zeros((), dtype=torch.float64)
+    for advantage, new_T, old_T, ref_T in zip(ADVANTAGES, logprobs, old, ref, strict=True):
+        if len(new_T) == 0:
+            continue
+        ratio_T = (new_T - old_T).exp()
+        clipped_T = ratio_T.clamp(0.8, 1.2)
+        surrogate_T = torch.minimum(ratio_T * advantage, clipped_T * advantage)
+        kl_T = (ref_T - new_T).exp() - (ref_T - new_T) - 1
+        loss = loss - (surrogate_T - 0.04 * kl_T).mean() / len(ADVANTAGES)
+    return loss
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
-def test_gradient_is_that_of_the_papers_objective(policy, shared_policy, temperature):
+def test_gradients_of_several_updates_are_those_of_the_papers_objective(
+    policy, shared_policy, temperature
+):
+    """Parameter gradients of three updates in a row, plain SGD between them."""
     reference = reference_of(shared_policy)
-    config = recipe(temperature=temperature)
-    expected = expected_gradients(policy, reference, config)
-    (ours,), _, _ = run_updates(policy, config, reference=reference)
-    for mine, theirs in zip(ours, expected, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
+    model = copy.deepcopy(policy.model).double()
+    with torch.no_grad():
+        old, ref = token_logprobs(model, temperature), token_logprobs(reference, temperature)
+    config = recipe(temperature=temperature, updates=3)
+    ours, stats, _ = run_updates(policy, config, reference=reference)
+    for step, gradients in enumerate(ours):
+        model.zero_grad()
+        papers_loss(token_logprobs(model, temperature), old, ref).backward()
+        for mine, parameter in zip(gradients, model.parameters(), strict=True):
+            torch.testing.assert_close(mine, parameter.grad, rtol=0, atol=1e-12)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.sub_(0.5 * parameter.grad)
+        assert (stats[step].clip_frac > 0) == (step > 0)  # later updates meet the clip
 
 
 @pytest.mark.parametrize("micro_batch_tokens", [1, 9, 20])
 def test_micro_batch_size_changes_nothing(shared_policy, policy, micro_batch_tokens):
-    import copy
-
     reference = reference_of(shared_policy)
     other = replace(policy, model=copy.deepcopy(policy.model))
     whole, whole_stats, _ = run_updates(policy, recipe(updates=3), reference=reference)
