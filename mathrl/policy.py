@@ -81,7 +81,10 @@ def load_policy(name_or_folder: str | Path | None = None, *, device: str | None 
     try:
         model, report = _load_model(source)
         tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except RuntimeError as error:
+        message = f"cannot load a policy from {source}: its weights do not fit its config.json"
+        raise ConfigError(message) from error
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).strip().splitlines() or ["unknown reason"]
         raise ConfigError(f"cannot load a policy from {source}: {reason[0]}") from error
     if not tokenizer("1+1=2")["input_ids"]:

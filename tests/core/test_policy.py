@@ -62,6 +62,21 @@ def test_a_folder_without_some_weights_is_refused(embedded, tmp_path):
         load_policy(tmp_path)
 
 
+def test_weights_of_another_shape_are_told_in_one_line(embedded, tmp_path, capfd):
+    save_policy(embedded, tmp_path)
+    config = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(config.replace('"hidden_size": 128', '"hidden_size": 64'))
+    with pytest.raises(ConfigError, match=r"its weights do not fit its config.json"):
+        load_policy(tmp_path)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_folder_without_a_tokenizer_is_refused(embedded, tmp_path):
+    embedded.model.save_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match="tokenizer|cannot load"):
+        load_policy(tmp_path)
+
+
 @pytest.mark.parametrize("broken", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_a_damaged_folder_is_told_in_one_line(embedded, tmp_path, broken):
     save_policy(embedded, tmp_path)

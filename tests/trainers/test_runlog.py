@@ -59,3 +59,15 @@ def test_tensorboard_has_the_same_numbers(tmp_path):
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     values = [(event.step, round(event.value, 6)) for event in events.Scalars("train/reward/mean")]
     assert values == [(1, 0.1), (2, 0.2), (3, 0.3)]
+
+
+def test_tensorboard_forgets_what_the_resumed_run_logs_again(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    filled(tmp_path, last=3)
+    log = RunLog(tmp_path, last_step=1)
+    log.write("train", 2, {"reward/mean": 9.0})
+    log.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    values = [(event.step, round(event.value, 6)) for event in events.Scalars("train/reward/mean")]
+    assert values == [(1, 0.1), (2, 9.0)]
