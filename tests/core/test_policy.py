@@ -73,7 +73,7 @@ def test_weights_of_another_shape_are_told_in_one_line(embedded, tmp_path, capfd
 
 def test_a_folder_without_a_tokenizer_is_refused(embedded, tmp_path):
     embedded.model.save_pretrained(tmp_path)
-    with pytest.raises(ConfigError, match="tokenizer|cannot load"):
+    with pytest.raises(ConfigError, match=r"tokenizer|cannot load"):
         load_policy(tmp_path)
 
 
