@@ -104,9 +104,10 @@ def load_problems(
     if limit is not None and limit < 1:
         raise DataError(f"limit must be at least 1, not {limit}")
     if name == "arithmetic":
-        from mathrl.arithmetic import generate_problems
+        from mathrl.arithmetic import SIZES, generate_problems
 
-        return generate_problems(cast(Literal["train", "test"], split))[:limit]
+        count = min(limit, SIZES.get(split, limit)) if limit is not None else None
+        return generate_problems(cast(Literal["train", "test"], split), count=count)
     path = Path(name_or_path)
     known = KNOWN.get(name)
     columns = _Columns(question_column, answer_column, after_hashes)

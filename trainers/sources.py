@@ -16,6 +16,9 @@ from mathrl.rewards.combine import CombinedReward
 from mathrl.schema import Completion, Problem, Rollout, Score
 from mathrl.trainers.recipe import Recipe
 
+SPECIAL_TOKENS = 8
+"""More than any tokenizer puts around a text by itself."""
+
 
 class Source(Protocol):
     """Draws the scored rollouts of a step."""
@@ -116,8 +119,10 @@ class LiveSampler:
         room = limit - self.recipe.rollout.max_new_tokens
         too_long = [
             problem.id
-            for problem in self.order.problems
-            if len(self.prompts.ids(self.prompts.text(problem)) or ()) > room
+            for problem, text in ((p, self.prompts.text(p)) for p in self.order.problems)
+            # a token covers a byte or more, so that only a long text has to be counted
+            if len(text.encode("utf-8", "surrogatepass")) + SPECIAL_TOKENS > room
+            and len(self.prompts.ids(text) or ()) > room
         ]
         if too_long:
             raise DataError(

@@ -14,11 +14,16 @@ from mathrl.trainers import load_recipe
 from mathrl.trainers.runlog import read_records
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-SMALL = "--set rollout.num_problems=2 --set rollout.group_size=4 --set eval.num_problems=4"
+SMALL = (
+    "--set rollout.num_problems=2 --set rollout.group_size=4 --set eval.num_problems=4 "
+    "--set data.limit=200"
+)
 
 RECIPE = """
 method = "grpo"
 max_steps = 3
+[data]
+limit = 200
 [prompt]
 template = "{prompt}\\n"
 [rollout]
