@@ -69,8 +69,8 @@ def load_policy(name_or_folder: str | Path | None = None, *, device: str | None 
     """
     try:
         import torch
+        import transformers  # noqa: F401 - told here where it is absent
         from safetensors import SafetensorError
-        from transformers import AutoTokenizer
     except ImportError as error:
         raise MissingExtraError(
             "a local policy needs torch and transformers: pip install 'mathrl[train]'"
@@ -80,15 +80,13 @@ def load_policy(name_or_folder: str | Path | None = None, *, device: str | None 
     _check_folder(source)
     try:
         model, report = _load_model(source)
-        tokenizer = AutoTokenizer.from_pretrained(source)
     except RuntimeError as error:
         message = f"cannot load a policy from {source}: its weights do not fit its config.json"
         raise ConfigError(message) from error
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).strip().splitlines() or ["unknown reason"]
         raise ConfigError(f"cannot load a policy from {source}: {reason[0]}") from error
-    if not tokenizer("1+1=2")["input_ids"]:
-        raise ConfigError(f"{source} has no tokenizer that encodes text")
+    tokenizer = load_tokenizer(source)
     if report["missing_keys"]:
         raise ConfigError(
             f"{source} lacks weights of a causal language model "
@@ -99,6 +97,24 @@ def load_policy(name_or_folder: str | Path | None = None, *, device: str | None 
     name = str(name_or_folder or "embedded")
     model.to(target)  # type: ignore[arg-type]  # transformers wraps it and loses its type
     return Policy(model=model, tokenizer=tokenizer, name=name)
+
+
+def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":
+    """Load the tokenizer of a policy, without its weights.
+
+    Raises:
+        ConfigError: There is none, or it encodes nothing.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder))
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines() or ["unknown reason"]
+        raise ConfigError(f"cannot load a policy from {folder}: {reason[0]}") from error
+    if not tokenizer("1+1=2")["input_ids"]:
+        raise ConfigError(f"{folder} has no tokenizer that encodes text")
+    return tokenizer
 
 
 def save_policy(policy: Policy, folder: Path) -> None:

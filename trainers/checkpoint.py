@@ -85,7 +85,8 @@ def whole_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
         # torch names a line of its own source where a write fails
         is_torch = type(error) is RuntimeError
-        reason = "a write failed; is the disk full?" if is_torch else str(error).splitlines()[0]
+        told = (str(error) or type(error).__name__).splitlines()[0]
+        reason = "a write failed; is the disk full?" if is_torch else told
         raise StorageError(f"could not write {target}: {reason}") from error
 
 

@@ -257,8 +257,9 @@ def _open_run(
         step = int(state["step"])
     else:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # of a run that got nowhere
-        start = {"model": policy.name, "policy_fingerprint": policy.fingerprint()}
-        write_manifest(folder, {**facts, **start, "seed": recipe.seed})
+        model = Path(policy.name).name  # a manifest names no folder
+        start = {"model": model, "policy_fingerprint": policy.fingerprint(), "seed": recipe.seed}
+        write_manifest(folder, {**facts, **start})
     if method.needs_reference:
         reference = _reference(policy, folder / "reference", resume=resume)
     run = _Run(

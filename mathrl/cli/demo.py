@@ -61,9 +61,8 @@ def command(context: click.Context, /, out: str, seed: int) -> None:
     is_resumed = _prepare(folder, recipe)
     before = _measure("before", load_policy(), folder, recipe)
     click.echo(f"before: {_summary(before)}\n", err=True)
-    policy = load_policy()
     training_start = time.perf_counter()
-    result = run_training(recipe, folder / "train", policy, resume=is_resumed)
+    result = run_training(recipe, folder / "train", None if is_resumed else load_policy())
     train_s = time.perf_counter() - training_start
     if not result.is_finished:
         click.echo(f"stopped after step {result.step}; the same command goes on", err=True)

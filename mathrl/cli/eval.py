@@ -103,7 +103,7 @@ def _model_name(model: str | None) -> str:
 @click.option("--data", help="Problems: local file or hub id. [default: the task's]")
 @click.option("--question-column", help="Column of --data with the question.")
 @click.option("--answer-column", help="Column of --data with the answer.")
-@click.option("--completions", help="JSONL file with recorded completions to replay.")
+@click.option("--completions", help="JSONL, Parquet or CSV file with completions to replay.")
 @click.option("--completion-column", help="Column of --completions with the text.")
 @click.option(
     "-n",

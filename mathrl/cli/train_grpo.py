@@ -112,15 +112,11 @@ def start_run(name: str, assignments: list[str], out: str | None) -> "TrainResul
 def resume_run(folder: Path) -> "TrainResult":
     """Go on with a run from its newest checkpoint."""
     from mathrl.cli.training import run_training
-    from mathrl.policy import load_policy
     from mathrl.trainers import load_recipe
-    from mathrl.trainers.checkpoint import latest_checkpoint
 
     if not (folder / "config.toml").is_file():
         raise ConfigError(f"{folder} is not a run: it has no config.toml")
-    recipe = load_recipe(folder / "config.toml")
-    policy = load_policy(latest_checkpoint(folder / "checkpoints"))
-    return run_training(recipe, folder, policy, resume=True)
+    return run_training(load_recipe(folder / "config.toml"), folder, None)
 
 
 def report(context: click.Context, result: "TrainResult") -> None:

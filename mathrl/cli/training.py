@@ -5,16 +5,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from transformers import PreTrainedTokenizerBase
+
 from mathrl.cli.train_view import TrainView
 from mathrl.data import load_problems
 from mathrl.engines import Engine, SamplingParams
 from mathrl.errors import DataError
 from mathrl.evals import EvalResult, evaluate
 from mathrl.evals.tasks import Task
-from mathrl.policy import Policy
+from mathrl.policy import Policy, load_tokenizer
 from mathrl.prompts import PromptBuilder
 from mathrl.schema import Problem
 from mathrl.trainers import Recipe, TrainResult, train
+from mathrl.trainers.checkpoint import latest_checkpoint
 from mathrl.trainers.runlog import read_records
 
 
@@ -26,13 +29,15 @@ class SplitProblems:
     held_out: list[Problem]
 
 
-def run_training(
-    recipe: Recipe, folder: Path, policy: Policy, *, resume: bool = False
-) -> TrainResult:
-    """Train with everything a person wants to see; a resumed run needs only the tokenizer."""
+def run_training(recipe: Recipe, folder: Path, policy: Policy | None) -> TrainResult:
+    """Train with all that a person wants to see; without a policy, go on with the folder's run."""
     problems = split_problems(recipe)
     view = TrainView(recipe.method, max_steps=recipe.max_steps)
-    if resume:
+    if policy is not None:
+        tokenizer = policy.tokenizer
+    else:
+        # the weights are loaded once, by train
+        tokenizer = load_tokenizer(latest_checkpoint(folder / "checkpoints"))
         for record in read_records(folder / "metrics.jsonl"):
             view.recall(record)
     with view:
@@ -41,9 +46,9 @@ def run_training(
             policy=policy,
             problems=problems.training,
             out=folder,
-            evaluate=held_out_evaluation(recipe, problems, policy),
+            evaluate=held_out_evaluation(recipe, problems, tokenizer),
             on_record=view,
-            resume=resume,
+            resume=policy is None,
         )
 
 
@@ -78,7 +83,7 @@ def split_problems(recipe: Recipe) -> SplitProblems:
 
 
 def held_out_evaluation(
-    recipe: Recipe, problems: SplitProblems, policy: Policy
+    recipe: Recipe, problems: SplitProblems, tokenizer: PreTrainedTokenizerBase
 ) -> Callable[[Engine], Mapping[str, float]] | None:
     """The evaluation that a training run calls; None where nothing is held out.
 
@@ -87,7 +92,7 @@ def held_out_evaluation(
     """
     if not problems.held_out:
         return None
-    prompts = PromptBuilder(recipe.prompt, tokenizer=policy.tokenizer, examples=problems.training)
+    prompts = PromptBuilder(recipe.prompt, tokenizer=tokenizer, examples=problems.training)
     task = Task(
         name="held-out",
         data=recipe.data.name,

@@ -355,6 +355,12 @@ def test_a_second_ctrl_c_while_saving_waits_for_the_checkpoint(policy, tmp_path,
     assert (tmp_path / "run" / "checkpoints" / "step-000003").is_dir()
 
 
+def test_the_manifest_names_no_folder(policy, tmp_path):
+    start(replace(policy, name=str(tmp_path / "models" / "mine")), tmp_path / "run")
+    text = (tmp_path / "run" / "manifest.json").read_text()
+    assert '"model": "mine"' in text and str(tmp_path) not in text
+
+
 def test_nothing_to_resume(policy, tmp_path):
     with pytest.raises(ConfigError, match=r"it has no config.toml"):
         start(None, tmp_path / "nothing", resume=True)
