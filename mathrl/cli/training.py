@@ -4,8 +4,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from mathrl.cli.train_view import TrainView
 from mathrl.data import load_problems
@@ -19,6 +18,9 @@ from mathrl.schema import Problem
 from mathrl.trainers import Recipe, TrainResult, train
 from mathrl.trainers.checkpoint import latest_checkpoint
 from mathrl.trainers.runlog import read_records
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +85,7 @@ def split_problems(recipe: Recipe) -> SplitProblems:
 
 
 def held_out_evaluation(
-    recipe: Recipe, problems: SplitProblems, tokenizer: PreTrainedTokenizerBase
+    recipe: Recipe, problems: SplitProblems, tokenizer: "PreTrainedTokenizerBase"
 ) -> Callable[[Engine], Mapping[str, float]] | None:
     """The evaluation that a training run calls; None where nothing is held out.
 
