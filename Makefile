@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check wheel-test embedded-policy clean
+.PHONY: demo test check wheel-test embedded-policy grading clean
 
 demo: $(READY)
 	$(BIN)/mathrl demo
@@ -30,6 +30,10 @@ embedded-policy: $(READY)
 	rm -rf runs/embedded-policy
 	$(BIN)/python -m mathrl.trainers.tiny runs/embedded-policy
 	rm -rf mathrl/embedded_policy && cp -r runs/embedded-policy/bfloat16 mathrl/embedded_policy
+
+# How often the grader is right, on labelled cases; with --peer, beside math-verify.
+grading: $(READY)
+	$(BIN)/python benchmarks/grading.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
