@@ -118,13 +118,17 @@ def math500_scalars() -> list[Case]:
     numbers = [row["answer"] for row in rows if re.fullmatch(r"-?\d+(\.\d+)?", row["answer"])]
     cases = []
     for index, row in enumerate(rows):
-        own = _numbers_in(row["answer"])
+        parts = _parts(row["answer"])
         start = index % len(numbers)
-        others = [text for text in numbers[start:] + numbers if text.lstrip("-") not in own]
-        wrong = [others[0], *(own if _is_compound(row["answer"]) else ())]
+        other = next(
+            text
+            for text in numbers[start:] + numbers
+            if text.lstrip("-")
+            not in re.findall(r"[\d.]+", re.sub(r"[,\s]|\\!", "", row["answer"]))
+        )
         cases += [
             Case(row["id"], row["answer"], rf"\boxed{{{text}}}", False, "reward", "reward")
-            for text in dict.fromkeys(wrong)
+            for text in dict.fromkeys([other, *parts])
         ]
     return cases
 
@@ -195,12 +199,12 @@ def _grading_file(name: str) -> list[Case]:
     ]
 
 
-def _numbers_in(answer: str) -> list[str]:
-    plain = answer.replace(r"\!", "").replace("{,}", "")
-    return re.findall(r"\d+(?:\.\d+)?", re.sub(r"(?<=\d),(?=\d{3}\b)", "", plain))
-
-
-def _is_compound(answer: str) -> bool:
-    r"""Whether no part of the answer is the answer (``5 \text{ cm}`` and ``x=5`` are their 5)."""
-    bare = re.sub(r"\\text\s*\{[^}]*\}|\^\\circ|\^\{\\circ\}|\\\$|\\%|\\!|^[a-z]\s*=", "", answer)
-    return re.fullmatch(r"[\s\d.,]*[a-z]*|-[\d.]+|\d+_\{?\d+\}?", bare.strip()) is None
+def _parts(answer: str) -> list[str]:
+    r"""List the numbers inside an answer; none where one of them is the answer (``x=5``)."""
+    bare = re.sub(r"\\(text|mbox)\s*\{[^}]*\}(\^\d)?|\^\\circ|\\\$|\\%|\\!|\s|^[a-z]=", "", answer)
+    if re.fullmatch(r"-?(\d+|\d{1,3}(,\d{3})+)?(\.\d+)?(_\{?\d+\}?)?", bare):
+        return []
+    digits = re.sub(r"\\frac(\d)(\d)", r"\1/\2", bare)
+    return [
+        text for number in re.findall(r"-?\d+", digits) for text in (number, number.lstrip("-"))
+    ]
