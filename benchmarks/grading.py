@@ -3,6 +3,7 @@
     make grading                                   # the table
     .venv/bin/python benchmarks/grading.py --set probes --show probes
     .venv/bin/python benchmarks/grading.py --json  # every failing row, for programs
+    .venv/bin/python benchmarks/grading.py --peer  # beside math-verify, which pip installs
 
 ``EVAL`` reads suites, probes, mutations, completions and hostile inputs, ``REWARD`` the exploits
 and MATH-500. Times are wall clock and include waiting for tier 4's worker.
@@ -11,6 +12,7 @@ and MATH-500. Times are wall clock and include waiting for tier 4's worker.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 from grading_ours import (
@@ -21,7 +23,8 @@ from grading_ours import (
     judge_in_thread,
     summarise,
 )
-from grading_sets import BLIND, DATA, PUBLISHED, SETS, Case, completions
+from grading_peer import make_peer, print_comparison
+from grading_sets import BLIND, DATA, PUBLISHED, ROOT, SETS, Case, completions
 
 Judge = Callable[[Sequence[Case]], list[Outcome]]
 CONTEXTS: dict[str, Judge] = {
@@ -38,10 +41,29 @@ TABLE_HEAD = (
 @click.option("--set", "names", multiple=True, type=click.Choice([*SETS, "gsm8k_recorded"]))
 @click.option("--show", multiple=True, help="Print every failing row of this set in full.")
 @click.option("--json", "is_json", is_flag=True, help="One JSON line a set, with its failing rows.")
-def main(names: tuple[str, ...], show: tuple[str, ...], is_json: bool) -> None:
+@click.option("--peer", "is_peer", is_flag=True, help="Side by side with math-verify instead.")
+@click.option("--rounds", "num_rounds", default=3, show_default=True, help="Timings with --peer.")
+@click.option(
+    "--peer-cache",
+    type=click.Path(path_type=Path),
+    default=ROOT / "build" / "peers",
+    help="Where --peer makes math-verify's environment.  [default: build/peers]",
+)
+def main(
+    *,
+    names: tuple[str, ...],
+    show: tuple[str, ...],
+    is_json: bool,
+    is_peer: bool,
+    num_rounds: int,
+    peer_cache: Path,
+) -> None:
     """Print how the grader does on ../shared/data/grading and the recorded completions."""
     if not DATA.is_dir():
         raise click.ClickException(f"{DATA} is missing: the labelled cases live there")
+    if is_peer:
+        print_comparison(make_peer(peer_cache), num_rounds)
+        return
     wanted = list(names or show or [*SETS, "gsm8k_recorded"])
     if "blind" in wanted and not BLIND.exists():
         wanted.remove("blind")

@@ -141,7 +141,7 @@ def blind() -> list[Case]:
         for policy in policies:
             if row["policy"] in (policy, "both"):
                 name = f"line {index + 1} {row.get('kind', '')} ({policy})"
-                form = row.get("form") or "answer"
+                form: Form = row.get("form") or "answer"
                 text, expected = row["prediction"], row["expected"]
                 cases.append(Case(name, row["answer"], text, expected, form, policy))
     return cases
