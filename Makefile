@@ -31,9 +31,9 @@ embedded-policy: $(READY)
 	$(BIN)/python -m mathrl.trainers.tiny runs/embedded-policy
 	rm -rf mathrl/embedded_policy && cp -r runs/embedded-policy/bfloat16 mathrl/embedded_policy
 
-# How often the grader is right, on labelled cases; with --peer, beside math-verify.
+# How often the grader is right on labelled cases; with ARGS=--peer, beside math-verify.
 grading: $(READY)
-	$(BIN)/python benchmarks/grading.py
+	$(BIN)/python benchmarks/grading.py $(ARGS)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
