@@ -1,7 +1,7 @@
 """Rewards by name, and several of them as one: ``combine(["accuracy", "my_rewards:brevity=0.2"])``.
 
-Anything in TRL's convention is a reward: ``f(completions, **columns) -> list[float | None]``. What
-such a function returns is checked, and its faults are raised as its own, never turned into zeros.
+The sum is weighted; on request each part is first standardised within its group, so that a part's
+weight is its share of the signal whatever the scale of its values.
 """
 
 import difflib
@@ -9,88 +9,34 @@ import importlib
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from mathrl.errors import ConfigError, GradingError
 from mathrl.rewards.accuracy import accuracy_reward
+from mathrl.rewards.shaping import format_reward, gated, repetition_penalty
+from mathrl.rewards.weighted import Reward, WeightedReward, named
 from mathrl.schema import Score
 
-Reward = Callable[..., Any]
-"""A function in TRL's convention; what it returns is checked when it is called."""
+__all__ = ["CombinedReward", "Reward", "WeightedReward", "combine", "load_reward", "standardised"]
 
-BUILT_IN: Mapping[str, Reward] = {"accuracy": accuracy_reward}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WeightedReward:
-    """One reward function with its name and its weight in a sum."""
-
-    name: str
-    function: Reward
-    weight: float = 1.0
-
-    def scores(self, completions: Sequence[Any], **columns: Any) -> list[Score]:
-        """Call the function on a batch and check what it returns.
-
-        Args:
-            completions: Texts or conversations, passed on as they are.
-            **columns: Every other column of the batch, passed on.
-
-        Returns:
-            One score a completion, not weighted. A function without a rich form (a ``scores``
-            method) gets the status ``correct`` where its value is positive.
-
-        Raises:
-            GradingError: The function failed, or returned what is not a reward; chained.
-        """
-        rich = getattr(self.function, "scores", None)
-        try:
-            results = (rich or self.function)(completions=completions, **columns)
-        except GradingError:
-            raise
-        except Exception as error:  # the one boundary to code that is not ours
-            raise GradingError(f"reward {self.name} failed: {error!r}") from error
-        rows = self._rows(results, len(completions))
-        return [self._score(row, place) for place, row in enumerate(rows)]
-
-    def _rows(self, results: Any, count: int) -> list[Any]:
-        is_list = hasattr(results, "__len__") and not isinstance(results, str | Mapping | Set)
-        if not is_list or getattr(results, "ndim", 1) != 1:
-            raise GradingError(f"reward {self.name} must return a list, not {results!r:.80}")
-        if len(results) != count:
-            raise GradingError(
-                f"reward {self.name} returned {len(results)} values for {count} completions"
-            )
-        return list(results)
-
-    def _score(self, row: Any, place: int) -> Score:
-        if isinstance(row, Score):
-            self._check(row.value, place)
-            return row
-        value = self._check(row, place)
-        if value is None:
-            return Score(value=None, status="gold_unparseable", reason=f"{self.name}: no verdict")
-        return Score(value=value, status="correct" if value > 0 else "wrong", reason=self.name)
-
-    def _check(self, value: Any, place: int) -> float | None:
-        """Take a plain number, a numpy scalar or a 0-d tensor; None is no verdict."""
-        if value is None:
-            return None
-        is_scalar = hasattr(value, "item") and getattr(value, "ndim", 0) == 0
-        number = value.item() if is_scalar else value
-        try:
-            if isinstance(number, int | float) and math.isfinite(number):
-                return float(number)
-        except OverflowError:  # an integer beyond every float
-            pass
-        raise GradingError(
-            f"reward {self.name} returned {value!r:.80} for row {place};"
-            " it must be a finite number or None"
-        )
+BUILT_IN: Mapping[str, Reward] = {
+    "accuracy": accuracy_reward,
+    "format": format_reward,
+    "gated_format": gated(format_reward, by=accuracy_reward),
+    "repetition": repetition_penalty,
+}
+_NEED_A_LIMIT: Mapping[str, str] = {
+    "length": "LengthPenalty(max_length=1024, cache_length=256)",
+    "cosine_length": "CosineLengthReward(max_length=1024)",
+}
+"""Rewards that no default would suit, and how to make one."""
+SPREAD_FLOOR = 1e-9
+"""Rewards of a group that differ by less than this (times their size, above 1) are the same
+number computed in another order; dividing by their deviation would turn noise into rewards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +44,8 @@ class CombinedReward:
     """The weighted sum of several rewards, itself a reward in TRL's convention."""
 
     rewards: tuple[WeightedReward, ...]
+    is_normalised: bool = False
+    """Standardise each part among the completions of the same prompt before it is weighted."""
 
     __name__ = "combined_reward"
 
@@ -117,7 +65,7 @@ class CombinedReward:
             The weighted sums; None where no part gave a verdict.
 
         Raises:
-            GradingError: A part failed.
+            GradingError: A part failed, or ``prompts`` is needed to tell groups apart and missing.
         """
         return [score.value for score in self.scores(completions, **columns)]
 
@@ -126,47 +74,59 @@ class CombinedReward:
 
         A part that is None is left out of the sum, as in TRL; where all are, so is the value.
         Status, prediction, tier and reason are those of the first part that has a rich form (a
-        ``scores`` method), else ``correct`` where the sum is positive and ``wrong`` elsewhere.
+        ``scores`` method), a shaping reward only where there is no other; without any, the status
+        is ``correct`` where the sum (before normalisation) is positive and ``wrong`` elsewhere.
 
         Args:
             completions: Texts or conversations.
             **columns: Every other column of the batch (``answer``, ``prompts`` …).
 
         Returns:
-            Scores whose ``parts`` hold each reward by name, before its weight.
+            Scores whose ``parts`` hold each reward by name, before normalisation and its weight.
 
         Raises:
-            GradingError: A part failed.
+            GradingError: A part failed, or ``prompts`` is needed to tell groups apart and missing.
         """
         parts = [reward.scores(completions, **columns) for reward in self.rewards]
-        return [self._sum(row) for row in zip(*parts, strict=True)]
+        rows = list(zip(*parts, strict=True))
+        sums = [self._sum([score.value for score in row]) for row in rows]
+        values = sums
+        if self.is_normalised:
+            groups = _groups(columns.get("prompts"), len(completions))
+            each = [standardised([score.value for score in part], groups) for part in parts]
+            values = [self._sum(row) for row in zip(*each, strict=True)]
+        return [self._score(*row) for row in zip(rows, sums, values, strict=True)]
 
-    def _sum(self, row: tuple[Score, ...]) -> Score:
-        pairs = list(zip(self.rewards, row, strict=True))
-        terms = [part.weight * score.value for part, score in pairs if score.value is not None]
-        value = math.fsum(terms) if terms else None
-        parts = {part.name: score.value for part, score in pairs}
-        for part, score in pairs:
-            if hasattr(part.function, "scores"):
-                return Score(
-                    value=value,
-                    status=score.status,
-                    prediction=score.prediction,
-                    tier=score.tier,
-                    reason=score.reason,
-                    parts=parts,
-                    steps=score.steps,
-                )
-        if value is None:
+    def _sum(self, row: Sequence[float | None]) -> float | None:
+        pairs = zip(self.rewards, row, strict=True)
+        terms = [part.weight * value for part, value in pairs if value is not None]
+        return math.fsum(terms) if terms else None
+
+    def _score(self, row: Sequence[Score], total: float | None, value: float | None) -> Score:
+        parts = {part.name: score.value for part, score in zip(self.rewards, row, strict=True)}
+        if (place := self._grader()) is not None:
+            return replace(row[place], value=value, parts=parts)
+        if total is None:
             return Score(value=None, status="gold_unparseable", reason="no verdict", parts=parts)
-        return Score(value=value, status="correct" if value > 0 else "wrong", parts=parts)
+        return Score(value=value, status="correct" if total > 0 else "wrong", parts=parts)
+
+    def _grader(self) -> int | None:
+        """Find the part whose verdict is the verdict of the whole."""
+        functions = [part.function for part in self.rewards]
+        rich = [place for place, each in enumerate(functions) if hasattr(each, "scores")]
+        graders = [each for each in rich if not getattr(functions[each], "is_shaping", False)]
+        return next(iter(graders or rich), None)
 
 
-def combine(rewards: Iterable[str | Reward | WeightedReward]) -> CombinedReward:
+def combine(
+    rewards: Iterable[str | Reward | WeightedReward], *, is_normalised: bool = False
+) -> CombinedReward:
     """Make one reward of several.
 
     Args:
         rewards: Specs for ``load_reward``, functions (weight 1) or weighted rewards.
+        is_normalised: Standardise each part within its group (the same ``prompts``) before it is
+            weighted; a group must then be scored in one call.
 
     Raises:
         ConfigError: There is none, two have the same name, or a spec is wrong.
@@ -177,15 +137,62 @@ def combine(rewards: Iterable[str | Reward | WeightedReward]) -> CombinedReward:
         raise ConfigError("combine needs at least one reward, for example accuracy")
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ConfigError(f"two rewards are named {twice}; give one weight to each reward")
-    return CombinedReward(weighted)
+    return CombinedReward(weighted, is_normalised)
+
+
+def standardised(values: Sequence[float | None], groups: Sequence[Hashable]) -> list[float | None]:
+    """Put each value in standard deviations from the mean of its group.
+
+    Args:
+        values: Rewards; None is no verdict.
+        groups: The group of each; the order is free and sizes may differ.
+
+    Returns:
+        ``(value - mean) / std`` with G - 1 under the root, as TRL divides; exactly 0 where a group
+        agrees, and in a group of one; None stays None and counts for nothing.
+
+    Source: arXiv 2601.05242 (GDPO); no epsilon is added to the divisor.
+    """
+    members: dict[Hashable, list[int]] = {}
+    for place, (value, group) in enumerate(zip(values, groups, strict=True)):
+        if value is not None:
+            members.setdefault(group, []).append(place)
+    result: list[float | None] = [None] * len(values)
+    for places in members.values():
+        spread = _standardised([value for p in places if (value := values[p]) is not None])
+        for place, value in zip(places, spread, strict=True):
+            result[place] = value
+    return result
+
+
+def _standardised(values: list[float]) -> list[float]:
+    size = max(map(abs, values))
+    if max(values) - min(values) <= SPREAD_FLOOR * max(size, 1.0):
+        return [0.0] * len(values)
+    scaled = [value / size for value in values]  # squares of huge values would overflow
+    mean = math.fsum(scaled) / len(scaled)
+    offsets = [value - mean for value in scaled]
+    std = math.sqrt(math.fsum(offset * offset for offset in offsets) / (len(offsets) - 1))
+    return [offset / std for offset in offsets]
+
+
+def _groups(prompts: Any, count: int) -> list[Hashable]:
+    """Tell groups apart by their prompts, texts or conversations."""
+    if not isinstance(prompts, Sequence) or isinstance(prompts, str) or len(prompts) != count:
+        raise GradingError(
+            f"a normalised reward tells groups apart by the list column 'prompts', one for each of"
+            f" the {count} completions; it got {prompts!r:.80}"
+        )
+    return [prompt if isinstance(prompt, str) else repr(prompt) for prompt in prompts]
 
 
 def load_reward(spec: str) -> WeightedReward:
     """Find a reward by its name.
 
     Args:
-        spec: ``accuracy``, ``package.module:function``, either with a weight (``…=0.5``). Modules
-            in the current folder are found.
+        spec: ``accuracy``, ``format``, ``gated_format``, ``repetition`` or
+            ``package.module:function``, each with a weight on request (``…=0.5``). Modules in the
+            current folder are found.
 
     Returns:
         The function under the name that was typed, with its weight.
@@ -205,9 +212,7 @@ def _weighted(reward: str | Reward | WeightedReward) -> WeightedReward:
         return load_reward(reward)
     if isinstance(reward, WeightedReward):
         return reward
-    if not callable(reward):
-        raise ConfigError(f"{reward!r:.80} is not a reward: it cannot be called")
-    return WeightedReward(name=getattr(reward, "__name__", type(reward).__name__), function=reward)
+    return named(reward)
 
 
 def _weight(text: str, spec: str) -> float:
@@ -223,6 +228,11 @@ def _weight(text: str, spec: str) -> float:
 def _find(name: str) -> Reward:
     if name in BUILT_IN:
         return BUILT_IN[name]
+    if how := _NEED_A_LIMIT.get(name):
+        raise ConfigError(
+            f"reward {name!r} needs your limit: write `limit = {how}` in a file my_rewards.py"
+            " (it is in mathrl.rewards) and name it my_rewards:limit"
+        )
     module_name, colon, attribute = name.partition(":")
     if not colon or not attribute or not all(part for part in module_name.split(".")):
         known = ", ".join(BUILT_IN)

@@ -1,5 +1,6 @@
 """Rewards by name, their sums, and the checks on functions that are not ours."""
 
+import math
 import pickle
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import pytest
 
 from mathrl.errors import ConfigError, GradingError
 from mathrl.rewards import accuracy_reward, combine, load_reward
-from mathrl.rewards.combine import WeightedReward
+from mathrl.rewards.combine import WeightedReward, standardised
 from mathrl.schema import Score
 
 
@@ -49,6 +50,17 @@ def test_built_in_names_and_weights() -> None:
     assert load_reward("accuracy").function is accuracy_reward
     assert load_reward("accuracy").weight == 1.0
     assert load_reward("accuracy=0.25").weight == 0.25
+
+
+def test_shaping_rewards_have_names_too() -> None:
+    reward = combine(["accuracy", "format=0.2", "gated_format=0.1", "repetition=0.5"])
+    text = r"<think>Half of 10 is 5.</think>\boxed{6}"
+    (score,) = reward.scores([text], answer=["5"])
+    assert score.parts == {"accuracy": 0, "format": 1, "gated_format": 0, "repetition": 0}
+    assert score.value == pytest.approx(0.2)
+    for name in ("length", "cosine_length=0.5"):
+        with pytest.raises(ConfigError, match=r"needs your limit: write .*max_length=1024"):
+            load_reward(name)
 
 
 def test_functions_are_found_in_the_current_folder(folder: Path) -> None:
@@ -103,9 +115,86 @@ def test_parts_without_a_verdict_are_left_out_of_the_sum() -> None:
     assert [score.status for score in scores] == ["correct", "gold_unparseable", "correct"]
 
 
+def test_the_grader_gives_the_status_wherever_it_stands() -> None:
+    for specs in (["repetition", "format", "accuracy"], ["accuracy", "format", "repetition"]):
+        right, silent = combine(specs).scores([r"\boxed{5}", "well"], answer=["5", "5"])
+        assert (right.status, right.prediction) == ("correct", "5")
+        assert silent.status == "no_answer"
+    (score,) = combine(["repetition", "format"]).scores(["well"])  # no grader: the first part
+    assert score.status == "correct"
+
+
+def test_standardised_by_hand() -> None:
+    # group a: 0 0 3, mean 1, variance (1 + 1 + 4) / 2 = 3; group b: 1 0, mean 1/2, variance 1/2
+    values = standardised([0, 1, 0, 0, 3], ["a", "b", "a", "b", "a"])
+    root3, root2 = math.sqrt(3), math.sqrt(2)
+    assert values == pytest.approx(
+        [-1 / root3, 1 / root2, -1 / root3, -1 / root2, 2 / root3], abs=1e-15
+    )
+
+
+def test_standardised_without_spread_is_exactly_zero() -> None:
+    tenth = 0.1 + 0.2 - 0.3  # 5.6e-17: the same number in another order
+    assert standardised([0.7, 0.7, 0.7], "aaa") == [0.0, 0.0, 0.0]
+    assert standardised([0.3, 0.3 + tenth], "aa") == [0.0, 0.0]
+    assert standardised([5.0, 6.0], "ab") == [0.0, 0.0]  # groups of one
+    assert standardised([1e308, -1e308], "aa") == pytest.approx([math.sqrt(0.5), -math.sqrt(0.5)])
+    assert standardised([], "") == []
+
+
+def test_standardised_leaves_out_what_has_no_verdict() -> None:
+    values = standardised([1.0, None, 0.0, None], "aaab")
+    assert values == [pytest.approx(math.sqrt(0.5)), None, pytest.approx(-math.sqrt(0.5)), None]
+
+
+def test_standardised_ignores_scale_shift_and_order() -> None:
+    values = [0.3, 1.7, -2.0, 0.3, 5.5, 4.0]
+    groups = "aababb"
+    once = standardised(values, groups)
+    moved = standardised([40 * value - 7 for value in values], groups)
+    assert moved == pytest.approx(once, abs=1e-12)
+    assert standardised(values[::-1], groups[::-1]) == pytest.approx(once[::-1], abs=1e-15)
+    negated = standardised([-value for value in values], groups)
+    assert negated == pytest.approx([-value for value in once if value is not None], abs=1e-15)
+
+
+def test_a_normalised_combination_by_hand() -> None:
+    # accuracy 1 0 1 0 in one group: mean 1/2, variance 4 (1/4) / 3 = 1/3, so sqrt(3)/2 each way;
+    # the scale, 100 0 0 0: mean 25, offsets 75 -25 -25 -25, variance 7500 / 3 = 50^2: 1.5 and -0.5
+    scale = WeightedReward(name="scale", function=returning([100, 0, 0, 0]), weight=0.1)
+    reward = combine(["accuracy", scale], is_normalised=True)
+    completions = [r"\boxed{5}", r"\boxed{6}"] * 2
+    scores = reward.scores(completions, prompts=["?"] * 4, answer=["5"] * 4)
+    half = math.sqrt(3) / 2
+    assert [score.value for score in scores] == pytest.approx(
+        [half + 0.15, -half - 0.05, half - 0.05, -half - 0.05], abs=1e-15
+    )
+    assert scores[0].parts == {"accuracy": 1.0, "scale": 100.0}  # as they came
+    assert [score.status for score in scores] == ["correct", "wrong"] * 2
+
+
+def test_normalisation_keeps_groups_apart_and_none_out() -> None:
+    part = returning([1.0, 5.0, 0.0, 5.0, None])
+    prompts = [[{"role": "user", "content": text}] for text in "abaac"]
+    values = combine([part], is_normalised=True)(["x"] * 5, prompts=prompts)
+    # a: 1 0 5, mean 2, offsets -1 -2 3, variance 14 / 2
+    root = math.sqrt(7)
+    assert values[:4] == pytest.approx([-1 / root, 0.0, -2 / root, 3 / root], abs=1e-15)
+    assert values[4] is None
+    (first, *_) = combine([part], is_normalised=True).scores(["x"] * 5, prompts=prompts)
+    assert first.status == "correct"  # its own value is positive, though below the group's mean
+
+
+@pytest.mark.parametrize("prompts", [None, "??", ["?"]])
+def test_normalisation_needs_to_know_the_groups(prompts: Any) -> None:
+    with pytest.raises(GradingError, match="groups apart by the list column 'prompts'"):
+        combine([length], is_normalised=True)(["a", "b"], prompts=prompts)
+
+
 def test_a_combination_survives_pickling() -> None:
     reward = pickle.loads(pickle.dumps(combine(["accuracy"])))
     assert (reward.__name__, reward([r"\boxed{5}"], answer=["5"])) == ("combined_reward", [1.0])
+    assert pickle.loads(pickle.dumps(combine(["accuracy"], is_normalised=True))).is_normalised
 
 
 def test_every_column_is_passed_on() -> None:
