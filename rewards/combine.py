@@ -231,7 +231,7 @@ def _find(name: str) -> Reward:
     if how := _NEED_A_LIMIT.get(name):
         raise ConfigError(
             f"reward {name!r} needs your limit: write `limit = {how}` in a file my_rewards.py"
-            " (it is in mathrl.rewards) and name it my_rewards:limit"
+            " (from mathrl.rewards.shaping) and name it my_rewards:limit"
         )
     module_name, colon, attribute = name.partition(":")
     if not colon or not attribute or not all(part for part in module_name.split(".")):
