@@ -1,21 +1,54 @@
-r"""Find ``\boxed{...}`` in a text: balanced braces only, in one pass over its tokens.
+r"""Find ``\boxed{...}`` in a text: balanced braces only, in time linear in the text.
 
 Time and memory grow linearly with the text, whatever it holds (100,000 braces, boxes that never
 close). A box that is not closed is not a box; a box inside a box belongs to the outer's content.
 """
 
 import re
+from typing import NamedTuple
 
-_TOKEN = re.compile(
-    r"""
-    (?P<box>\\(?:boxed|fbox)(?![A-Za-z])\s*+)
-    | \\.   # any other escape, so that \{ and \} do not count as braces
-    | [{}]
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*+")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escape, so that \{ and \} do not count as braces
 _BARE_NUMBER = re.compile(r"[-+]?\.?[0-9][^\s${}()\\]*+")
 r"""What ``\boxed 5`` holds: only something that starts like a number, so prose never counts."""
+
+
+class Box(NamedTuple):
+    """A box: what is in it, and where it starts and ends in the text."""
+
+    content: str
+    start: int
+    end: int
+
+
+def find_boxes(text: str) -> list[Box]:
+    r"""List the outermost boxes of a text, in order.
+
+    Args:
+        text: Any text; ``\boxed{...}``, ``\fbox{...}`` and ``\boxed 5`` count.
+
+    Returns:
+        The boxes, their contents as written, without the braces.
+    """
+    found: list[Box] = []
+    closing: dict[int, int] | None = None
+    after = 0
+    while use := _BOX.search(text, after):
+        argument = after = use.end()
+        if text[argument : argument + 1] == "{":
+            if closing is None:
+                end = _closing_brace(text, argument)
+                if end is None:  # match all braces at once, or a flood would cost its square
+                    closing = _closing_braces(text, argument)
+            else:
+                end = closing.get(argument)
+            if end is not None:
+                found.append(Box(text[argument + 1 : end], use.start(), end + 1))
+                after = end + 1
+        elif bare := _BARE_NUMBER.match(text, argument):
+            found.append(Box(bare[0], use.start(), bare.end()))
+            after = bare.end()
+    return found
 
 
 def boxes(text: str) -> list[str]:
@@ -27,20 +60,7 @@ def boxes(text: str) -> list[str]:
     Returns:
         The contents without their braces, as written; an empty box gives an empty string.
     """
-    tokens = list(_TOKEN.finditer(text))
-    closing = _closing_braces(tokens)
-    contents: list[str] = []
-    inside_until = -1
-    for token in tokens:
-        if not token["box"] or token.start() < inside_until:
-            continue
-        argument = token.end()
-        if argument in closing:
-            inside_until = closing[argument]
-            contents.append(text[argument + 1 : inside_until])
-        elif bare := _BARE_NUMBER.match(text, argument):
-            contents.append(bare[0])
-    return contents
+    return [box.content for box in find_boxes(text)]
 
 
 def last_box(text: str) -> str | None:
@@ -53,11 +73,24 @@ def last_box(text: str) -> str | None:
     return contents[-1] if contents else None
 
 
-def _closing_braces(tokens: list[re.Match[str]]) -> dict[int, int]:
+def _closing_brace(text: str, opening: int) -> int | None:
+    """Find the ``}`` of one ``{``."""
+    depth = 0
+    for token in _BRACE.finditer(text, opening):
+        if token[0] == "{":
+            depth += 1
+        elif token[0] == "}":
+            depth -= 1
+            if depth == 0:
+                return token.start()
+    return None
+
+
+def _closing_braces(text: str, start: int) -> dict[int, int]:
     """Map the place of each matched ``{`` to that of its ``}``."""
     closing: dict[int, int] = {}
     opened: list[int] = []
-    for token in tokens:
+    for token in _BRACE.finditer(text, start):
         if token[0] == "{":
             opened.append(token.start())
         elif token[0] == "}" and opened:

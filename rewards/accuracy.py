@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mathrl.errors import GradingError
-from mathrl.rewards.extract import REWARD
+from mathrl.rewards.policy import REWARD
 from mathrl.rewards.grade import grade
 from mathrl.schema import Score
 

@@ -1,50 +1,26 @@
 r"""Find the answer in a completion, under a declared policy.
 
-A cue is a way of saying "this is my answer": a box, ``####``, "the answer is", "Answer:" and, in
-evals, the last number. The first cue of the policy that is present decides, and its last use
-counts. Reasoning does not: only what follows the last ``</think>`` is read, and nothing from a
-``<think>`` on that never ends. Everything here takes time linear in the text, which is capped.
+A cue is a way of saying "this is my answer": a box, ``<answer>``, ``####``, "the answer is",
+"Answer:" and, in evals, the last formula or number. The first cue of the policy that is present
+decides, and its last use counts. Reasoning does not: only what follows the last ``</think>`` is
+read, nothing from a ``<think>`` on that never ends, and nothing after the model's own turn.
+Everything here takes time linear in the text, which is capped.
 """
 
 import re
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Literal
 
-from mathrl.boxes import boxes
-from mathrl.errors import ConfigError
+from mathrl.boxes import Box, find_boxes
+from mathrl.rewards.last_value import last_value
 from mathrl.rewards.normalise import fold_unicode, normalise, tidy
-from mathrl.rewards.values import NUMBER, PERCENT, is_word_of_value, read_number
+from mathrl.rewards.policy import Cue, Policy
+from mathrl.rewards.prose import answer_in, is_plain
 
-Cue = Literal["box", "hashes", "phrase", "label", "last_number"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Policy:
-    """How a completion is read and compared; use ``EVAL`` or ``REWARD``, or declare another."""
-
-    name: str
-    cues: tuple[Cue, ...]
-    """Tried in this order."""
-    is_prose_read: bool
-    """Take the number out of "18 dollars every day"; else a cue must be followed by it alone."""
-    is_conflict_refused: bool
-    """Refuse a completion whose uses of a cue disagree; else the last one counts."""
-    is_percent_loose: bool
-    """Take 25% for 25 as well as for 1/4; else for 1/4 only."""
-    max_unit_words: int
-    """Plain words read as the unit of a number."""
-    max_characters: int = 50_000
-    """Only the end of a longer completion is read (an answer stands there; floods stay cheap)."""
-    max_answer_characters: int = 8_000
-    """A longer answer gets the status ``limit``."""
-
-    def __post_init__(self) -> None:
-        """Check what a type checker cannot see."""
-        if unknown := [cue for cue in self.cues if cue not in _FINDERS]:
-            raise ConfigError(f"unknown cue {unknown[0]!r}; a policy knows {', '.join(_FINDERS)}")
+MAX_TEXT = 400_000
+"""Characters up to which an answer is found and compared as text; longer ones are not read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,35 +32,54 @@ class Extraction:
     status: Literal["no_answer", "undecided", "limit"] | None = None
     """Set where ``text`` is None; ``undecided`` where several answers were given."""
     reason: str = ""
+    parts: tuple[str, ...] = ()
+    r"""The boxes of a row such as ``\boxed{1} and \boxed{2}``, which may be one answer."""
+    rivals: tuple[str, ...] = ()
+    """Other answers given by the same cue, where the policy wants one; they may be equal."""
 
 
-_OPENING = r"(?:[\s:*$]|\\[\[(])*+"  # an answer may begin a line later, inside its own $$
+_TURN_MARKS = ("<|", "</s>", "<end_of_turn>", "<\uff5c", "Human", "User", "USER", "Reference",
+               "Ground truth", "###", "Question:", "Problem:")  # fmt: skip
+_TURN_END = re.compile(
+    r"<\|(?:im_end|im_start|eot_id|end_of_text|endoftext|end|start_header_id|eom_id|user"
+    r"|assistant|system)\|>|</s>|<\uff5c(?:User|end\u2581of\u2581sentence)\uff5c>|<end_of_turn>"
+    r"|\n\s*(?:Human|User|Reference(?: solution| answer)?|Ground truth"
+    r"|### ?(?:Instruction|Question|Problem|User|Human))\s*:",
+    re.IGNORECASE,
+)
+"""Where the model's own turn ends: what follows it is not its answer."""
+_NEXT_PROBLEM = re.compile(r"\n\s*(?:Question|Problem|Q)\s*:")
+_ANSWERED = re.compile(r"answer|boxed|####", re.IGNORECASE)
+_OPENING = r"(?:[\s:*$_`]|\\[\[(])*+"  # an answer may begin a line later, inside its own $$
 _PHRASE = re.compile(
-    r"\b(?:the|final)\s++(?:final\s++|correct\s++)?answer\s*+(?:\([^()\n]{0,40}\)\s*+)?is\b"
-    rf"{_OPENING}",
+    r"\b(?:(?:the|our|your|my|final|correct|required|desired)\s++){1,3}+"
+    r"(?:answer|result|choice|option)\s*+(?:\([^()\n]{0,40}\)|to [^.\n$\\]{0,60}?|choice|here)?\s*+"
+    rf"(?:is|are|should be|must be|would be|=|equals)(?![a-z])\s*+(?:therefore\s++|thus\s++)?{_OPENING}"
+    rf"|(?:最终|最后|正确)?答案(?:为|是|应为|应该是|選擇|选)\s*+[:\uff1a]?{_OPENING}"
+    rf"|(?:因此|所以|故)\s*+[,\uff0c]?\s*+(?:最终)?(?:答案|结果)(?:为|是)\s*+[:\uff1a]?{_OPENING}",
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    r"^[ \t>*#]*+(?:(?:The )?(?:final |Final )?[Aa]nswer|ANSWER|A)[ \t]*+\**+[ \t]*+:"
-    rf"{_OPENING}",
+    r"(?:^[ \t>*#_-]*+|(?<=[.!?)]\s)\**+)(?:(?:The )?(?:[Ff]inal |[Cc]orrect |My )?"
+    r"(?:[Aa]nswer|Result|Solution)|ANSWER|A)"
+    r"(?:\s*\([^()\n]{0,20}\))?[ \t]*+[*_]*+[ \t]*+(?::|\uff1a|=>)"
+    rf"{_OPENING}"
+    rf"|(?:最终|最后|正确)?答案[ \t]*+[*_]*+[ \t]*+(?::|\uff1a){_OPENING}",
     re.MULTILINE,
 )
 _HASHES = re.compile(r"(?<!#)####(?!#)")
-_SENTENCE_END = re.compile(r"[.?!](?=\s)")
-_LAST_NUMBER_CHARACTERS = 4_000  # a last number further from the end than this is not an answer
-_LEAD = re.compile(r"[^0-9\\()\[\]{}=+*/^<>|&]*+")  # prose, no mathematics in it
-_MATHS_NEXT = re.compile(  # what follows a number that is only part of something
-    r"(?!(?:st|nd|rd|th|kgs?|mg|lbs?|oz|cm|mm|km|ft|mph|ml|hrs?|mins?)\b)[A-Za-z0-9_]"
-    r"| ?(?!\^ ?\{? ?\\circ)[-+*/^=(×÷·<>|\[{&±](?= ?(?:[0-9\\(]|[A-Za-z]\b))"
-    r"|[,;:] ?\\?\$?[0-9]"  # 41, 42
-    r"| ?x ?[0-9]"
-    r"| ?\\(?!text|mathrm|mbox|rm\b|[%$)\]])"
-    r"| to \$?[0-9]"
-    r"|(?:,? [A-Za-z']+){0,4}?,? (?:or|and) (?:[A-Za-z']+ ){0,3}\$?[0-9]"  # 1 hour and 30 minutes
+_TAG = re.compile(r"<answer\s*>", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"[.?!](?=\s)|[。\uff01\uff1f]")
+_JOINT = re.compile(
+    r"(?:[\s,;$.*]|\\[\[\]()]|\\quad|\\qquad|\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b|和|或|、|，)*+"
 )
-_LAST_WORD = re.compile(r"[A-Za-z]+(?=[^A-Za-z]*\Z)")
-_FIRST_WORD = re.compile(r" ?[A-Za-z]+")
-_NEW_CLAUSE = re.compile(r"[,;] |\b(?:and|or)\b")
+_CORRECTION = re.compile(
+    r"\b(?:wait|actually|correct(?:ing|ed|ion)|mistake|wrong|sorry|apolog|on reflection|no,|oops"
+    r"|instead|error|let me re|re-?check|re-?consider|hmm|hold on|scratch that|rather)",
+    re.IGNORECASE,
+)
+_MAX_CANDIDATES = 400
+"""Uses of a cue that are compared with one another; a flood of boxes says nothing more."""
 
 
 def extract(completion: str, policy: Policy) -> Extraction:
@@ -97,141 +92,206 @@ def extract(completion: str, policy: Policy) -> Extraction:
     Returns:
         The answer with the cue that gave it, or a status and a reason.
     """
-    text = fold_unicode(_after_thinking(completion)[-policy.max_characters :])
+    text = _final_text(completion, policy)
+    if text is None:
+        reason = "the thinking is closed more than once" if "</think>" in completion else ""
+        return Extraction(status="no_answer", reason=reason or "the thinking never ends")
     for cue in policy.cues:
-        candidates = [candidate for candidate in _FINDERS[cue](text, policy) if candidate.strip()]
-        if not candidates:
-            continue
-        answer = candidates[-1]
-        if len(answer) > policy.max_answer_characters:
-            return Extraction(cue=cue, status="limit", reason=f"{cue}: answer too long to read")
-        if policy.is_conflict_refused and len(_distinct(candidates, policy)) > 1:
-            return Extraction(cue=cue, status="undecided", reason=f"{cue}: several answers given")
-        return Extraction(text=answer, cue=cue, reason=f"from {cue}")
-    return Extraction(status="no_answer", reason=f"no {', '.join(policy.cues)} found")
+        found = _FINDERS[cue](text, policy)
+        if found is not None:
+            return found
+    reason = f"no {', '.join(policy.cues)} found"
+    if _is_cut(text):
+        reason += "; the text is cut off"
+    return Extraction(status="no_answer", reason=reason)
 
 
-def _after_thinking(text: str) -> str:
-    return text.rpartition("</think>")[2].partition("<think>")[0]
+def _final_text(completion: str, policy: Policy) -> str | None:
+    """Give what is read: the end, after the thinking, up to the end of the turn."""
+    text = completion[-policy.max_characters :]
+    if "think>" in completion:
+        if policy.is_conflict_refused and completion.count("</think>") > 1:
+            return None
+        after = completion.rpartition("</think>")[2]
+        before, opened, _ = after.partition("<think>")
+        if opened and not before.strip():
+            return None
+        text = before[-policy.max_characters :]
+    text = fold_unicode(text)
+    return _own_turn(text) if any(mark in text for mark in _TURN_MARKS) else text
 
 
-def _distinct(candidates: Iterable[str], policy: Policy) -> set[str]:
-    """Collect what the candidates say, equal numbers taken as one."""
-    keys = set()
-    for candidate in candidates:
-        number = read_number(candidate, max_unit_words=policy.max_unit_words)
-        keys.add(number.text if number else normalise(candidate))
-    return keys
+def _own_turn(text: str) -> str:
+    """Cut off what a model writes in the name of others: a next question, a reference answer."""
+    if (end := _TURN_END.search(text)) and text[: end.start()].strip():
+        text = text[: end.start()]
+    if (end := _NEXT_PROBLEM.search(text)) and _ANSWERED.search(text, 0, end.start()):
+        text = text[: end.start()]
+    return text
 
 
-def _find_boxes(text: str, _: Policy) -> list[str]:
-    return boxes(text)
+def _is_cut(text: str) -> bool:
+    tail = text.rstrip()
+    if tail.endswith((".", "!", "?", "$", "}", ")", "]", "。", "*", "`", ">")):
+        return tail.rfind("\\boxed{") > tail.rfind("}")
+    return bool(tail)
 
 
-def _find_hashes(text: str, policy: Policy) -> list[str]:
+# -- boxes -----------------------------------------------------------------------------------------
+
+
+def _find_boxes(text: str, policy: Policy) -> Extraction | None:
+    if "boxed" not in text and "\\fbox" not in text:
+        return None
+    found = [box for box in find_boxes(text) if box.content.strip()]
+    if not found:
+        return None
+    row = _last_row(text, found)
+    answer = found[-1].content
+    parts = tuple(box.content for box in row) if len(row) > 1 else ()
+    rivals = _rivals(text, found) if policy.is_conflict_refused and len(found) > 1 else ()
+    return _found(answer, "box", parts=parts, rivals=rivals)
+
+
+def _last_row(text: str, found: Sequence[Box]) -> Sequence[Box]:
+    """Take the last boxes that only commas and "and" join: they may be one answer together."""
+    start = len(found) - 1
+    while start and _JOINT.fullmatch(text, found[start - 1].end, found[start].start):
+        start -= 1
+        if len(found) - start > _MAX_CANDIDATES:
+            break
+    row = found[start:]
+    return row if len({box.content for box in row}) == len(row) else row[-1:]
+
+
+def _rivals(text: str, found: Sequence[Box]) -> tuple[str, ...]:
+    """List the boxes before the last that no correction takes back."""
+    kept = found[-_MAX_CANDIDATES:]
+    last = _key(kept[-1].content)
+    rivals: list[str] = []
+    for before, after in pairwise(reversed(kept)):
+        if _CORRECTION.search(text, after.end, before.start):
+            break
+        if _key(after.content) != last:
+            rivals.append(after.content)
+    return tuple(rivals)
+
+
+def _key(answer: str) -> str:
+    return normalise(tidy(answer))
+
+
+# -- other cues ------------------------------------------------------------------------------------
+
+
+def _find_tags(text: str, policy: Policy) -> Extraction | None:
+    if "<answer" not in text.lower():
+        return None
+    pieces = _TAG.split(text)[1:]
+    contents = [piece.partition("</")[0].strip() for piece in pieces]
+    if not (contents := [content for content in contents if content]):
+        return None
+    rivals = _others(contents) if policy.is_conflict_refused else ()
+    return _found(_inner(contents[-1], policy), "tag", rivals=rivals)
+
+
+def _inner(content: str, policy: Policy) -> str:
+    """Read "The answer is 5" inside a tag as the 5."""
+    for find in (_find_hashes, _find_phrases, _find_labels):
+        if (found := find(content, policy)) is not None and found.text:
+            return found.text
+    return content
+
+
+def _find_hashes(text: str, policy: Policy) -> Extraction | None:
     """Take ``####`` as GSM8K means it, not as a Markdown heading over more text."""
-    last_line = len(text.rstrip()) - len(text.rstrip().rpartition("\n")[2])
+    if "####" not in text:
+        return None
+    last_line = text.rstrip().rfind("\n")
     tails = [
         tail
         for start, tail in _tails(_HASHES, text, policy)
-        if start >= last_line or read_number(tail, max_unit_words=policy.max_unit_words)
+        if start > last_line or is_plain(tail, policy)
     ]
-    return _readable(tails, policy)
+    return _from_tails(tails, "hashes", policy)
 
 
-def _find_phrases(text: str, policy: Policy) -> list[str]:
-    tails = [tail for _, tail in _tails(_PHRASE, text, policy)]
-    return _readable([_SENTENCE_END.split(tail, maxsplit=1)[0] for tail in tails], policy)
+def _find_phrases(text: str, policy: Policy) -> Extraction | None:
+    if "nswer" not in text and _PHRASE.search(text) is None:
+        return None
+    tails = [_sentence(tail) for _, tail in _tails(_PHRASE, text, policy)]
+    return _from_tails(tails, "phrase", policy)
 
 
-def _find_labels(text: str, policy: Policy) -> list[str]:
-    return _readable([tail for _, tail in _tails(_LABEL, text, policy)], policy)
+def _find_labels(text: str, policy: Policy) -> Extraction | None:
+    if ":" not in text and "\uff1a" not in text and "=>" not in text:
+        return None
+    tails = [_sentence(tail) for _, tail in _tails(_LABEL, text, policy)]
+    return _from_tails(tails, "label", policy)
 
 
-def _find_last_number(text: str, _: Policy) -> list[str]:
-    text = tidy(text[-_LAST_NUMBER_CHARACTERS:])
-    found = deque(NUMBER.finditer(text), maxlen=1)
-    return [_with_percent(text, number) for number in found]
+def _find_last_value(text: str, policy: Policy) -> Extraction | None:
+    answer = last_value(text)
+    return None if answer is None else _found(answer, "last_value")
 
 
 def _tails(cue: re.Pattern[str], text: str, policy: Policy) -> list[tuple[int, str]]:
     """List where each use of a cue starts and what follows it on its line, up to the next use."""
-    uses = list(cue.finditer(text))
+    uses = list(cue.finditer(text))[-_MAX_CANDIDATES:]
     tails = []
     for use, following in zip_longest(uses, uses[1:]):
         end = following.start() if following else len(text)
-        tail = text[use.end() : min(end, use.end() + policy.max_answer_characters)]
-        tails.append((use.start(), tail.strip().partition("\n")[0]))
-    return tails
+        if text[use.end() - 2 : use.end()] == r"\[" or text[use.end() - 2 : use.end()] == "$$":
+            tail = _display(text[use.end() : end])
+        else:
+            tail = text[use.end() : end].strip().partition("\n")[0]
+        tails.append((use.start(), tail))
+    return [(start, tail) for start, tail in tails if tail.strip(" *.$")]
 
 
-def _readable(tails: list[str], policy: Policy) -> list[str]:
-    """Keep the tails that hold a number, cut to it; where none does, keep all as they are."""
-    read = (_read_prose(tail, policy) for tail in tails)
-    return [answer for answer in read if answer is not None] or tails
+def _display(tail: str) -> str:
+    r"""Take a displayed formula, which may run over lines: up to its ``\]`` or ``$$``."""
+    ends = [place for mark in (r"\]", "$$") if (place := tail.find(mark)) >= 0]
+    return tail[: min(ends)] if ends else tail.strip().partition("\n")[0]
 
 
-def _read_prose(tail: str, policy: Policy) -> str | None:
-    if read_number(tail, max_unit_words=policy.max_unit_words):
-        return tail
-    return _number_in(tail) if policy.is_prose_read else None
+def _sentence(tail: str) -> str:
+    """Cut a tail at the end of its sentence, unless that is inside a formula."""
+    for end in _SENTENCE_END.finditer(tail):
+        head = tail[: end.start()]
+        if head.count("$") % 2 == 0 or "$" not in tail[end.end() :]:
+            return head
+    return tail
 
 
-def _number_in(prose: str) -> str | None:
-    """Cut the number out of a sentence: the first one, or the result of a calculation."""
-    text = tidy(prose)
-    if "=" in text:
-        left, _, text = text.rpartition("=")
-        # "x = 5, y = 7" gives two answers, "x >= 5" many
-        if left[-1:] in ("<", ">", "!") or _NEW_CLAUSE.search(left.partition("=")[2]):
-            return None
-    found = NUMBER.search(text)
-    if found is None or not _stands_alone(text[: found.start()], found[0], text[found.end() :]):
+def _from_tails(tails: Sequence[str], cue: Cue, policy: Policy) -> Extraction | None:
+    if not tails:
         return None
-    return _with_percent(text, found)
+    answers = [answer_in(tail, policy) for tail in tails]
+    read = [answer for answer in answers if answer is not None]
+    if not read:
+        return _found(tails[-1], cue)
+    return _found(read[-1], cue, rivals=_others(read) if policy.is_conflict_refused else ())
 
 
-def _with_percent(text: str, number: re.Match[str]) -> str:
-    percent = PERCENT.match(text, number.end())
-    start = number.start()
-    if number["sign"] and text[start - 1 : start].isalnum():
-        start += 1  # the last number of "pages 3-5" is 5
-    return text[start : percent.end() if percent else number.end()]
+def _others(answers: Sequence[str]) -> tuple[str, ...]:
+    last = _key(answers[-1])
+    return tuple(answer for answer in answers[:-1] if _key(answer) != last)
 
 
-def _stands_alone(lead: str, number: str, rest: str) -> bool:
-    """Tell whether a number in a sentence is the quantity meant and not a part of a formula."""
-    is_operator = lead.strip() != "" and number[:2] in ("+ ", "- ")
-    if is_operator or not _LEAD.fullmatch(lead) or lead[-1:].isalnum() or _MATHS_NEXT.match(rest):
-        return False
-    words = (_LAST_WORD.search(lead[-20:]), _FIRST_WORD.match(rest))
-    return not any(word and is_word_of_value(word[0].strip()) for word in words)
+def _found(
+    answer: str, cue: Cue, *, parts: tuple[str, ...] = (), rivals: tuple[str, ...] = ()
+) -> Extraction:
+    if len(answer) > MAX_TEXT:
+        return Extraction(cue=cue, status="limit", reason=f"{cue}: answer too long to read")
+    return Extraction(text=answer, cue=cue, reason=f"from {cue}", parts=parts, rivals=rivals)
 
 
-_FINDERS: dict[Cue, Callable[[str, Policy], list[str]]] = {
+_FINDERS: dict[Cue, Callable[[str, Policy], Extraction | None]] = {
     "box": _find_boxes,
+    "tag": _find_tags,
     "hashes": _find_hashes,
     "phrase": _find_phrases,
     "label": _find_labels,
-    "last_number": _find_last_number,
+    "last_value": _find_last_value,
 }
-
-EVAL = Policy(
-    name="eval",
-    cues=("box", "hashes", "phrase", "label", "last_number"),
-    is_prose_read=True,
-    is_conflict_refused=False,
-    is_percent_loose=True,
-    max_unit_words=8,
-)
-"""For evals: reads what an honest model means."""
-
-REWARD = Policy(
-    name="reward",
-    cues=("box", "hashes", "phrase", "label"),
-    is_prose_read=False,
-    is_conflict_refused=True,
-    is_percent_loose=False,
-    max_unit_words=3,
-)
-"""For training: pays only for one answer, clearly given."""

@@ -1,21 +1,44 @@
-"""Grade a completion against a known answer: the one door that evals and trainers use.
+r"""Grade a completion against a known answer: the one door that evals and trainers use.
 
-    >>> grade("She earns 9 * 2 = $18.\\n#### 18", "18").status
+    >>> grade("She earns 9 * 2 = $18.\n#### 18", "18").status
     'correct'
 
-Two tiers so far. Tier 0: the normalised texts are equal. Tier 1: both are numbers, compared
-exactly. What neither tier can settle is ``undecided``, worth 0.0. Comparing is symmetric, and no
-text raises or takes more than time linear in its (capped) length.
+The tiers, each of which decides or passes on: 0 the same text, 1 exact numbers, 2 structure and
+normal form, 3 evaluation, 4 sympy in a worker process. Comparing is symmetric, no text raises, and
+every tier has a budget, so nothing a model writes takes unbounded time or memory.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from fractions import Fraction
+from functools import cached_property, lru_cache
 
-from mathrl.boxes import boxes
-from mathrl.rewards.extract import EVAL, Policy, extract
+from mathrl.boxes import find_boxes
+from mathrl.rewards.cas import is_equal as is_equal_symbolically
+from mathrl.rewards.commitment import refusal
+from mathrl.rewards.compare import Comparison, Verdict, assignment
+from mathrl.rewards.extract import MAX_TEXT, extract
+from mathrl.rewards.normal import TooLargeError, normal_form
 from mathrl.rewards.normalise import normalise, tidy
-from mathrl.rewards.values import Number, read_number
-from mathrl.schema import Completion, Score
+from mathrl.rewards.policy import EVAL, Policy
+from mathrl.rewards.read import read, signed
+from mathrl.rewards.syntax import Number
+from mathrl.rewards.values import (
+    EXPRESSIONS,
+    Braced,
+    Listing,
+    Percent,
+    Quantity,
+    Value,
+    Words,
+)
+from mathrl.schema import Completion, Score, Status
+
+_INTEGER = re.compile(r"-?[0-9]{1,300}")
+_DECIMAL = re.compile(r"(-?)([0-9]{0,300})\.([0-9]{1,300})")
+_FORMULA = re.compile(r"\\(?!text|mathrm|mbox|textbf|\$|%|,|;| )[A-Za-z]+|[\^_=]")
+_MAX_RIVALS = 20
 
 
 def grade(completion: str | Completion, answer: str | None, policy: Policy = EVAL) -> Score:
@@ -23,7 +46,7 @@ def grade(completion: str | Completion, answer: str | None, policy: Policy = EVA
 
     Args:
         completion: What the model wrote.
-        answer: The known answer, typed: bare, in ``$...$`` or in one ``\boxed{}``.
+        answer: The known answer, typed: bare, in ``$...$`` or in ``\boxed{}``.
         policy: ``EVAL`` (what an honest model means) or ``REWARD`` (one clear answer, or nothing).
 
     Returns:
@@ -37,8 +60,20 @@ def grade(completion: str | Completion, answer: str | None, policy: Policy = EVA
     found = extract(text, policy)
     if found.text is None:
         return Score(value=0.0, status=found.status or "no_answer", reason=found.reason)
-    score = _compare(_read(_typed(found.text) or found.text, policy), gold, policy)
-    return replace(score, reason=f"{found.reason}: {score.reason}")
+    prediction = Answer(found.text, policy)
+    if found.parts and gold.is_several:
+        row = _Row(found.parts, policy)
+        score = _compare(row, gold, policy)
+        if score.value:
+            return replace(score, reason=f"{found.reason}es in a row: {score.reason}")
+    if found.rivals and _has_rival(prediction, found.rivals, policy):
+        return Score(
+            value=0.0,
+            status="undecided",
+            prediction=prediction.canonical,
+            reason=f"{found.cue}: several answers given",
+        )
+    return _compare(prediction, gold, policy, found.reason)
 
 
 def equivalent(prediction: str, answer: str | None, policy: Policy = EVAL) -> Score:
@@ -46,8 +81,8 @@ def equivalent(prediction: str, answer: str | None, policy: Policy = EVAL) -> Sc
 
     Args:
         prediction: An answer alone, typed as the known one is.
-        answer: The known answer: bare, in ``$...$`` or in one ``\boxed{}``.
-        policy: How units and percentages are taken.
+        answer: The known answer: bare, in ``$...$`` or in ``\boxed{}``.
+        policy: How units, percentages and the like are taken.
 
     Returns:
         A score as ``grade`` gives it; ``no_answer`` where the prediction is empty.
@@ -55,85 +90,251 @@ def equivalent(prediction: str, answer: str | None, policy: Policy = EVAL) -> Sc
     gold = _read_gold(answer if isinstance(answer, str) else None, policy)
     if gold is None:
         return _GOLD_UNPARSEABLE
-    if len(prediction) > policy.max_answer_characters:
+    if len(prediction) > MAX_TEXT:
         return Score(value=0.0, status="limit", reason="prediction too long to read")
-    read = _read(_typed(prediction) or prediction, policy)
-    if not read.text:
+    read_prediction = _typed(prediction, policy)
+    if not read_prediction.key:
         return Score(value=0.0, status="no_answer", reason="the prediction is empty")
-    return _compare(read, gold, policy)
+    return _compare(read_prediction, gold, policy)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """An answer as text and, where it is one, as a number."""
+class Answer:
+    """One answer, read no further than a comparison needs: text, key, readings, normal form."""
 
-    text: str
-    number: Number | None
+    def __init__(self, written: str, policy: Policy) -> None:
+        self.written = written
+        self.policy = policy
+
+    @cached_property
+    def text(self) -> str:
+        """The answer without what surrounds it."""
+        return tidy(self.written)
+
+    @cached_property
+    def key(self) -> str:
+        """The form in which two texts are compared letter by letter."""
+        return normalise(self.text)
+
+    @cached_property
+    def number(self) -> Fraction | int | None:
+        """The value of a plain integer or decimal."""
+        if _INTEGER.fullmatch(self.key):
+            return int(self.key)
+        if found := _DECIMAL.fullmatch(self.key):
+            sign, whole, decimals = found.groups()
+            value = Fraction(int(whole + decimals), 10 ** len(decimals))
+            return -value if sign else value
+        return None
+
+    @cached_property
+    def readings(self) -> tuple[Value, ...]:
+        """What the answer may mean, the likeliest first."""
+        return read(self.text, self.policy.max_unit_words)
 
     @property
+    def is_several(self) -> bool:
+        """Tell whether the answer is more than one value."""
+        return any(
+            isinstance(value, Listing | Braced) or len(signed(value)) > 1 for value in self.readings
+        )
+
+    @cached_property
     def canonical(self) -> str:
-        return self.number.text if self.number else self.text
+        """One text for all ways to write the same number or polynomial."""
+        if self.number is not None:
+            return str(Fraction(self.number))
+        if len(self.text) > self.policy.max_answer_characters:
+            return self.key[:40] + "..."
+        return _canonical(self.readings[0]) or self.key
+
+
+class _Row(Answer):
+    """Boxes in a row, read as one answer of several parts."""
+
+    def __init__(self, parts: Sequence[str], policy: Policy) -> None:
+        super().__init__(", ".join(parts), policy)
+        self.parts = parts
+
+    @cached_property
+    def readings(self) -> tuple[Value, ...]:
+        values = [read(tidy(part), self.policy.max_unit_words)[0] for part in self.parts]
+        flat: list[Value] = []
+        for value in values:
+            flat.extend(value.items if isinstance(value, Listing) else signed(value))
+        return (Listing(tuple(flat)),)
 
 
 _GOLD_UNPARSEABLE = Score(
     value=None,
     status="gold_unparseable",
-    reason="the known answer must be bare, in $...$ or in one box",
+    reason="the known answer cannot be read: give it bare, in $...$ or in one box",
 )
 
 
 @lru_cache(maxsize=4096)  # a trainer grades a whole group, and every epoch, on the same answer
-def _read_gold(answer: str | None, policy: Policy) -> _Answer | None:
-    if answer is None or len(answer) > policy.max_answer_characters:
+def _read_gold(answer: str | None, policy: Policy) -> Answer | None:
+    if answer is None or len(answer) > MAX_TEXT:
         return None
-    typed = _typed(answer)
-    gold = None if typed is None else _read(typed, policy)
-    return gold if gold and gold.text else None
+    gold = _typed(answer, policy)
+    return gold if gold.key else None
 
 
-def _typed(answer: str) -> str | None:
-    """Take an answer out of the one box or the one pair of ``$`` around it, if there is one."""
-    inner = tidy(answer)
-    if contents := boxes(inner):
-        argument = inner.removeprefix(r"\boxed").removeprefix(r"\fbox").lstrip()
-        is_whole = argument in (contents[0], f"{{{contents[0]}}}")
-        return contents[0] if is_whole else None
-    if r"\boxed" in inner or "$" in inner.replace(r"\$", "").removeprefix("-$"):
-        return None
-    return inner
+def _typed(answer: str, policy: Policy) -> Answer:
+    """Take a typed answer out of its box or boxes, if there are any."""
+    if "boxed" not in answer and "\\fbox" not in answer:
+        return Answer(answer, policy)
+    found = find_boxes(answer.replace("\\\\boxed", "\\boxed"))
+    contents = [box.content for box in found if box.content.strip()]
+    if not contents:  # a box that was never closed
+        return Answer(answer.rpartition("boxed{")[2], policy)
+    return Answer(contents[0], policy) if len(contents) == 1 else _Row(contents, policy)
 
 
-def _read(text: str, policy: Policy) -> _Answer:
-    return _Answer(normalise(text), read_number(text, max_unit_words=policy.max_unit_words))
-
-
-def _compare(prediction: _Answer, gold: _Answer, policy: Policy) -> Score:
+def _compare(
+    prediction: Answer, gold: Answer, policy: Policy, found: str = ""
+) -> Score:
     """Let each tier decide or pass; the same the other way round."""
-    canonical = prediction.canonical
-    if prediction.number and gold.number:
-        if _is_same_number(prediction.number, gold.number, policy):
-            tier = 0 if prediction.text == gold.text else 1
-            return Score(
-                value=1.0, status="correct", prediction=canonical, tier=tier, reason="equal"
-            )
-        reason = f"{_short(canonical)} is not {_short(gold.canonical)}"
-        return Score(value=0.0, status="wrong", prediction=canonical, tier=1, reason=reason)
-    if gold.number:
-        reason = f"{_short(canonical)!r} is not read as a number"
-        return Score(value=0.0, status="unparseable", prediction=canonical, reason=reason)
-    if prediction.number is None and prediction.text == gold.text:
-        return Score(value=1.0, status="correct", prediction=canonical, tier=0, reason="same text")
-    reason = f"{_short(canonical)!r} against {_short(gold.text)!r} is beyond exact numbers"
-    return Score(value=0.0, status="undecided", prediction=canonical, reason=reason)
+    prefix = f"{found}: " if found else ""
+    if prediction.written == gold.written or prediction.key == gold.key:
+        return _score("correct", prediction, 0, f"{prefix}same text")
+    if prediction.number is not None and gold.number is not None:
+        if prediction.number == gold.number:
+            return _score("correct", prediction, 1, f"{prefix}equal numbers")
+        reason = f"{prefix}{_short(prediction.key)} is not {_short(gold.key)}"
+        return _score("wrong", prediction, 1, reason)
+    if len(prediction.text) > policy.max_answer_characters:
+        return _score("limit", prediction, None, f"{prefix}prediction too long to read")
+    if len(gold.text) > policy.max_answer_characters or _is_unreadable(gold):
+        return replace(_GOLD_UNPARSEABLE, prediction=prediction.canonical)
+    decision = decide(prediction, gold, policy)
+    return _score(decision.status, prediction, decision.tier, prefix + decision.reason)
 
 
-def _is_same_number(first: Number, second: Number, policy: Policy) -> bool:
-    if first.value == second.value:
-        return True
-    if not policy.is_percent_loose or first.is_percent == second.is_percent:
-        return False
-    percent, plain = (first, second) if first.is_percent else (second, first)
-    return percent.value * 100 == plain.value
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the tiers beyond text made of two answers."""
+
+    status: Status
+    tier: int | None
+    reason: str
+
+
+def decide(prediction: Answer, gold: Answer, policy: Policy) -> Decision:
+    """Compare every reading of one answer with every reading of the other.
+
+    Args:
+        prediction: What the model gave.
+        gold: The known answer.
+        policy: What counts as the same.
+    """
+    comparison = Comparison(policy)
+    open_pairs: list[tuple[Value, Value]] = []
+    for given in prediction.readings:
+        for wanted in gold.readings:
+            verdict = comparison.is_equal(given, wanted)
+            if verdict:
+                return _equal(given, wanted, prediction, comparison)
+            if verdict is None:
+                open_pairs.append((given, wanted))
+    if open_pairs and policy.is_symbolic:
+        return _symbolic(open_pairs, prediction, gold, comparison)
+    return _different(prediction, gold, comparison, is_open=bool(open_pairs))
+
+
+def _equal(given: Value, wanted: Value, prediction: Answer, comparison: Comparison) -> Decision:
+    tier = comparison.tier
+    if not comparison.policy.is_unevaluated_accepted:
+        if why := refusal(given, wanted, prediction.written, comparison):
+            return Decision("wrong", tier, f"equal, but {why}")
+    return Decision("correct", tier, _TIERS[tier])
+
+
+_TIERS = {1: "equal numbers", 2: "equal in normal form", 3: "equal at all points", 4: "by sympy"}
+
+
+def _different(
+    prediction: Answer, gold: Answer, comparison: Comparison, *, is_open: bool
+) -> Decision:
+    texts = f"{_short(prediction.canonical)!r} against {_short(gold.canonical)!r}"
+    if is_open:
+        return Decision("undecided", None, f"{texts} stays open")
+    is_text = isinstance(prediction.readings[0], Words)
+    if is_text and not any(isinstance(value, Words) for value in gold.readings):
+        return Decision("unparseable", None, f"{_short(prediction.key)!r} is no mathematics")
+    return Decision("wrong", comparison.tier, f"{_short(prediction.canonical)} is not "
+                    f"{_short(gold.canonical)}")
+
+
+def _symbolic(
+    pairs: Sequence[tuple[Value, Value]], prediction: Answer, gold: Answer, comparison: Comparison
+) -> Decision:
+    """Ask sympy about the expressions that stayed open, then compare again."""
+    policy = comparison.policy
+    is_open = False
+    for first, second in list(comparison.undecided):
+        try:
+            verdict = is_equal_symbolically(first, second, timeout_s=policy.timeout_s)
+        except TimeoutError:
+            return Decision("timeout", 4, f"sympy took more than {policy.timeout_s:g} s")
+        except MemoryError:
+            return Decision("limit", 4, "sympy took too much memory")
+        comparison.settled[first, second] = verdict
+        is_open = is_open or verdict is None
+    comparison.tier = 4
+    for given, wanted in pairs:
+        verdict: Verdict = comparison.is_equal(given, wanted)
+        if verdict:
+            return _equal(given, wanted, prediction, comparison)
+    return _different(prediction, gold, comparison, is_open=is_open)
+
+
+def _has_rival(prediction: Answer, rivals: Sequence[str], policy: Policy) -> bool:
+    """Tell whether another answer was given that is not the same as the last."""
+    for written in rivals[-_MAX_RIVALS:]:
+        rival = Answer(written, policy)
+        if rival.key == prediction.key or len(rival.text) > policy.max_answer_characters:
+            continue
+        comparison = Comparison(policy)
+        if not any(
+            comparison.is_equal(one, other)
+            for one in rival.readings
+            for other in prediction.readings
+        ):
+            return True
+    return False
+
+
+def _is_unreadable(gold: Answer) -> bool:
+    """Tell whether a known answer is a formula that cannot be read; a name or a word can be."""
+    is_text = all(isinstance(value, Words) for value in gold.readings)
+    return is_text and _FORMULA.search(gold.text) is not None
+
+
+def _score(status: Status, prediction: Answer, tier: int | None, reason: str) -> Score:
+    return Score(
+        value=1.0 if status == "correct" else 0.0,
+        status=status,
+        prediction=prediction.canonical,
+        tier=tier,
+        reason=reason,
+    )
+
+
+def _canonical(value: Value) -> str | None:
+    if isinstance(value, Number):
+        return str(Fraction(value.value))
+    if isinstance(value, Percent):
+        return f"{_canonical(value.value)}%"
+    if isinstance(value, Quantity):
+        return _canonical(value.value)
+    if defined := assignment(value):
+        return _canonical(defined[1])
+    if not isinstance(value, EXPRESSIONS):
+        return None
+    try:
+        return str(normal_form(value))
+    except (TooLargeError, ZeroDivisionError):
+        return None
 
 
 def _short(text: str) -> str:

@@ -1,7 +1,7 @@
-r"""Make texts that look the same equal: one Unicode form, one LaTeX spelling, one spacing.
+r"""Bring one answer to plain LaTeX: one Unicode form, no wrappers, no thousands marks.
 
-Nothing here changes what a text says: superscripts stay superscripts (``4²`` is not 42), ``1½``
-becomes ``1 1/2``, ``%`` stays. Every pattern is linear, every loop has a fixed number of turns.
+Nothing here changes what a text says: ``4²`` becomes ``4^{2}`` and never 42, ``1½`` becomes
+``1 1/2``, ``%`` stays. Every pattern is linear, every loop has a fixed number of turns.
 """
 
 import re
@@ -10,16 +10,50 @@ import unicodedata
 _KEPT_FORMS = ("<super>", "<sub>", "<circle>", "<square>")
 """NFKC turns these into plain digits, which changes the value: they are left as they are."""
 _SIGNS = {0x2212: "-", 0x2010: "-", 0x2011: "-", 0x2013: "-", 0xFE63: "-", 0x2044: "/", 0x2215: "/"}
-_THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|\\,|,\\!)(?=[0-9]{3})")
-_INVISIBLE = re.compile(
-    r"\\(?:left|right|displaystyle|textstyle|bigl?|bigr|Bigl?|Bigr)(?![A-Za-z])|\\!"
-)
-_SPACE = re.compile(r"\\(?:[,;: ]|quad(?![A-Za-z])|qquad(?![A-Za-z]))|[~\s]++")
-_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
-_WHOLE_TEXT = re.compile(r"(?:\\(?:text|mathrm|mbox|textbf|textit|textrm|mathbf) ?)?\{([^{}]*+)\}")
+_DOUBLE_STRUCK = {0x211D: r"\mathbb{R}", 0x2124: r"\mathbb{Z}", 0x2115: r"\mathbb{N}",
+                  0x211A: r"\mathbb{Q}", 0x2102: r"\mathbb{C}"}  # fmt: skip
+_SYMBOLS = {
+    "π": "pi", "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon",
+    "θ": "theta", "λ": "lambda", "μ": "mu", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "phi",
+    "ϕ": "phi", "ω": "omega", "ψ": "psi", "ξ": "xi", "η": "eta", "κ": "kappa", "ν": "nu",
+    "χ": "chi", "ζ": "zeta", "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda",
+    "Σ": "Sigma", "Φ": "Phi", "Ω": "Omega", "Π": "Pi", "Ψ": "Psi",
+    "×": "times", "⋅": "cdot", "·": "cdot", "∙": "cdot", "•": "cdot", "÷": "div", "∗": "ast",
+    "≤": "le", "≥": "ge", "⩽": "le", "⩾": "ge", "≠": "ne", "≈": "approx", "≡": "equiv",
+    "∈": "in", "∉": "notin", "∪": "cup", "∩": "cap", "∖": "setminus", "∞": "infty",
+    "√": "sqrt", "±": "pm", "∓": "mp", "∅": "emptyset", "⌀": "emptyset", "ø": "emptyset",
+    "∧": "land", "∨": "lor", "→": "to", "⇒": "implies", "⟹": "implies", "⇔": "iff", "′": "prime",
+    "⟨": "langle", "⟩": "rangle", "〈": "langle", "〉": "rangle", "⌊": "lfloor", "⌋": "rfloor",
+    "⌈": "lceil", "⌉": "rceil", "∠": "angle", "∑": "sum", "∏": "prod", "∫": "int", "∛": "cbrt",
+    "…": "dots", "⋯": "dots", "∣": "mid", "∥": "parallel", "€": "euro", "£": "pounds",
+    "¢": "text{ cents}", "º": "degree", "°": "degree", "℃": "text{ celsius}",
+}  # fmt: skip
+_TO_LATEX = {ord(character): rf"\{name} " for character, name in _SYMBOLS.items()}
+_TO_LATEX |= {0x3002: ".", 0x3001: ",", 0x201C: '"', 0x201D: '"', 0x2019: "'", 0x2018: "'",
+              0x2014: "-", 0x2223: "|", 0x20B9: r"\text{rupee}", 0xA5: r"\text{yen}"}  # fmt: skip
+_RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿˣʸ", "0123456789+-()nxy", strict=True))
+_LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙₓᵢⱼₖ", "0123456789+-()nxijk", strict=True))
+_RAISED_RUN = re.compile(f"[{''.join(_RAISED)}]+")
+_LOWERED_RUN = re.compile(f"[{''.join(_LOWERED)}]+")
+
+_THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|,?\\[,!;: ]|,?\{\\,\})\s*(?=[0-9]{3}(?![0-9]))")
+_SPACES = re.compile(r"\s+")
 _LOOSE_SPACE = re.compile(r" (?![A-Za-z0-9])|(?<![A-Za-z0-9]) ")
-_OPENINGS, _CLOSINGS = (r"\(", r"\["), (r"\)", r"\]")
-_MAX_WRAPPERS = 4  # $\(\text{**5**}\)$ is as deep as honest answers go
+_DRAWING = re.compile(
+    r"\\(?:left|right|displaystyle|textstyle|big[lr]?|Big[lr]?)(?![A-Za-z])|\\[,!;:]"
+)
+_NULL_DELIMITER = re.compile(r"\\(?:left|right)\s*\.")
+_WHOLE = re.compile(
+    r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|boldsymbol|bf|rm|bm|boxed|fbox"
+    r"|underline|emph|displaystyle|mathit|operatorname)\s*\{([^{}]*+(?:\{[^{}]*+\}[^{}]*+)*+)\}"
+)
+_DOUBLED = re.compile(
+    r"(?<!\\)\\\\(?=(?:[dt]?frac|sqrt|left|right|begin|end|boxed|text|pi|cdot|times|infty|cup"
+    r"|circ|in|le|ge|pm|angle|mathrm|leq|geq|sin|cos|tan|log|ln)(?![A-Za-z]))"
+)
+_DELIMITERS = ((r"\(", r"\)"), (r"\[", r"\]"), ("$$", "$$"), ("$", "$"), ("**", "**"), ("`", "`"))
+_MAX_WRAPPERS = 5  # $\(\text{**5**}\)$ is as deep as honest answers go
+_MANY_BRACKETS = 10
 
 
 class _Fold(dict[int, str]):
@@ -40,39 +74,95 @@ def fold_unicode(text: str) -> str:
 
 
 def tidy(text: str) -> str:
-    r"""Take away what surrounds an answer and what LaTeX only draws with.
+    r"""Take away what surrounds an answer, and write its Unicode as LaTeX.
 
     Args:
-        text: One answer, as extracted: ``\(\dfrac{1}{2}\)``, ``**18.**``, ``1{,}234``.
+        text: One answer, as extracted: ``\(\dfrac{1}{2}\)``, ``**18.**``, ``1{,}234``, ``2π``.
 
     Returns:
-        The same answer without math delimiters, emphasis, final punctuation and spacing commands.
+        The same answer without math delimiters, emphasis, final punctuation and thousands marks.
     """
-    text = _THOUSANDS.sub(",", fold_unicode(text))
-    text = _SPACE.sub(" ", _INVISIBLE.sub("", text))
-    text = _FRACTION.sub(r"\\frac", text)
-    for _ in range(_MAX_WRAPPERS):
-        before = text
-        text = text.strip(" $*`").rstrip(" $*`.,;:\\")
-        text = text[2:] if text[:2] in _OPENINGS else text
-        text = text[:-2] if text[-2:] in _CLOSINGS else text
-        if whole := _WHOLE_TEXT.fullmatch(text):
-            text = whole[1]
-        if text == before:
-            break
+    if not text.isascii():
+        text = _mathematics(fold_unicode(text))
+    if "\\\\" in text and _DOUBLED.search(text):
+        text = text.replace("\\\\", "\\")  # LaTeX that was escaped once too often
+    if "\\" in text or "{" in text:
+        text = _NULL_DELIMITER.sub(" ", _THOUSANDS.sub("", text))
+    text = _unwrapped(text)
+    if "$" in text:
+        text = _without_dollars(text)
     return text
 
 
 def normalise(text: str) -> str:
-    r"""Give the form in which two texts are compared letter by letter.
+    r"""Give the form in which two tidied texts are compared letter by letter.
 
     Args:
-        text: One answer: ``\left( 1 , \dfrac{1}{2} \right)`` gives ``(1,\frac{1}{2})``.
+        text: One tidied answer: ``\left( 1 , \frac{1}{2} \right)`` gives ``(1,\frac{1}{2})``.
 
     Returns:
-        The tidied text; spaces are kept only between letters and digits (``1 2`` is not ``12``).
+        The text without drawing; spaces are kept only between letters and digits, so that
+        ``1 2`` is not ``12``.
     """
-    return _LOOSE_SPACE.sub("", tidy(text))
+    if "\\" in text:
+        text = _DRAWING.sub("", text)
+    return _LOOSE_SPACE.sub("", _SPACES.sub(" ", text)) if " " in text else text
+
+
+def _mathematics(text: str) -> str:
+    text = _RAISED_RUN.sub(lambda run: _script("^", run[0], _RAISED), text)
+    text = _LOWERED_RUN.sub(lambda run: _script("_", run[0], _LOWERED), text)
+    return text.translate(_TO_LATEX)
+
+
+def _script(mark: str, run: str, plain: dict[str, str]) -> str:
+    return f"{mark}{{{''.join(plain[character] for character in run)}}}"
+
+
+def _unwrapped(text: str) -> str:
+    text = text.strip()
+    for _ in range(_MAX_WRAPPERS):
+        before = text
+        if text[-1:] in ".,;:\\" and not text.endswith(".."):
+            text = text.rstrip(".,;:\\ \n\t") if text[-2:] not in (r"\)", r"\]") else text
+        for opening, closing in _DELIMITERS:
+            if text.startswith(opening) and len(text) >= len(opening) + len(closing):
+                if text.endswith(closing) and _is_pair(text, opening):
+                    text = text[len(opening) : -len(closing)].strip()
+                elif opening in (r"\(", r"\[") and closing not in text:
+                    text = text[2:].strip()
+        if text[:1] == "\\" and (whole := _WHOLE.fullmatch(text)):
+            text = whole[1].strip()
+        if text[:1] in "=*" and text[:2] != "**":
+            text = text[1:].strip()
+        if text == before:
+            break
+    return _without_brackets(text) if text.startswith("(" * _MANY_BRACKETS) else text
+
+
+def _is_pair(text: str, opening: str) -> bool:
+    """Tell whether the delimiters at both ends belong together: not so in ``$1$ and $2$``."""
+    inner = text[len(opening) : -len(opening)]
+    return opening not in ("$", "**", "`", "$$") or opening not in inner.replace(r"\$", "")
+
+
+def _without_dollars(text: str) -> str:
+    """Keep ``$5`` as money, and drop the ``$`` that only open and close mathematics."""
+    bare = text.replace(r"\$", "")
+    is_money = bare.count("$") % 2 == 1
+    parts = text.replace(r"\$", "\0").split("$")
+    return (r" \$ " if is_money else " ").join(parts).replace("\0", r"\$").strip()
+
+
+def _without_brackets(text: str) -> str:
+    """Take off pairs of round brackets around the whole text, in one pass."""
+    depth = 0
+    lowest = len(text) - len(text.lstrip("("))
+    for character in text[lowest : len(text.rstrip(")"))]:
+        depth += (character == "(") - (character == ")")
+        lowest = min(lowest, lowest + depth)
+    count = min(lowest, len(text) - len(text.rstrip(")")))
+    return text[count : len(text) - count] if count > 0 else text
 
 
 def _fold_character(character: str) -> str:
@@ -80,8 +170,12 @@ def _fold_character(character: str) -> str:
         return character
     if code in _SIGNS:
         return _SIGNS[code]
+    if code in _DOUBLE_STRUCK:
+        return _DOUBLE_STRUCK[code]
     if unicodedata.category(character) == "Cf":  # zero width, and the marks that turn direction
         return ""
+    if character in _RAISED or character in _LOWERED or code in _TO_LATEX:
+        return character
     if (digit := unicodedata.decimal(character, None)) is not None:
         return str(digit)
     form = unicodedata.decomposition(character).partition(" ")[0]

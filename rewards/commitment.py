@@ -1,0 +1,140 @@
+r"""What a strict policy wants of an answer beyond being equal: that it is worked out and alone.
+
+``2^{10}`` equals 1024 and still only restates the question; ``41 = 42`` names two numbers. A rule
+here never makes a wrong answer right; it only says why a right-looking one is not paid.
+"""
+
+from mathrl.rewards.compare import Comparison, assignment
+from mathrl.rewards.syntax import (
+    Binder,
+    Call,
+    Constant,
+    Expression,
+    Number,
+    Power,
+    Product,
+    Symbol,
+    children,
+)
+from mathrl.rewards.values import (
+    EXPRESSIONS,
+    Braced,
+    Bracketed,
+    Interval,
+    Listing,
+    Matrix,
+    Percent,
+    Quantity,
+    Ratio,
+    Relation,
+    Union,
+    Value,
+)
+
+_TO_EVALUATE = frozenset(
+    "binom permutations factorial factorial2 gcd lcm mod max min floor ceil det".split()
+)
+_RAISED = frozenset("²³⁴⁵⁶⁷⁸⁹")
+
+
+def refusal(prediction: Value, gold: Value, written: str, comparison: Comparison) -> str | None:
+    """Say why an answer that equals the known one is not paid, or None where it is.
+
+    Args:
+        prediction: What was read.
+        gold: The known answer.
+        written: The prediction as the model wrote it.
+        comparison: The policy's comparison, for the sides of a chain.
+    """
+    if isinstance(prediction, Relation) and not isinstance(gold, Relation):
+        if not _is_consistent(prediction, comparison):
+            return "the sides of the equation differ"
+    wanted, given = _expressions(gold), _expressions(prediction)
+    if any(_letters(part) for part in wanted):
+        return None
+    if all(_is_plain(part) for part in wanted):
+        is_whole = all(isinstance(_value(part), int) for part in wanted)
+        if any(not _is_plain(part, is_whole=is_whole) for part in given):
+            is_raised = any(character in _RAISED for character in written)
+            return None if is_raised and len(written) <= 4 else "the answer is not worked out"
+        return None
+    if any(_is_to_evaluate(part) for part in given) and not any(map(_is_to_evaluate, wanted)):
+        return "the answer is not worked out"
+    return None
+
+
+def _is_consistent(chain: Relation, comparison: Comparison) -> bool:
+    """Tell whether all sides of ``x = 6 * 7 = 42`` but its name are equal."""
+    if any(operator != "=" for operator in chain.operators):
+        return True
+    sides = chain.sides[1:] if assignment(chain) else chain.sides
+    return all(comparison.is_equal(side, sides[-1]) for side in sides[:-1])
+
+
+def _expressions(value: Value) -> list[Expression]:
+    """List the expressions that an answer is made of; of a definition only its value."""
+    match value:
+        case Percent(inner) | Quantity(inner, _):
+            return _expressions(inner)
+        case Bracketed(items, _, _) | Braced(items) | Listing(items, _):
+            return [part for item in items for part in _expressions(item)]
+        case Interval(low, high, _, _):
+            return [low, high]
+        case Union(parts, _):
+            return [part for item in parts for part in _expressions(item)]
+        case Matrix(rows):
+            return [entry for row in rows for entry in row]
+        case Ratio(parts):
+            return list(parts)
+        case Relation(sides, _):
+            return _expressions(sides[-1]) if assignment(value) else []
+    return [value] if isinstance(value, EXPRESSIONS) else []
+
+
+def _letters(node: Expression) -> bool:
+    return isinstance(node, Symbol) or any(_letters(child) for child in children(node))
+
+
+def _value(node: Expression) -> object:
+    if isinstance(node, Number):
+        return node.value
+    if isinstance(node, Product) and len(node.factors) == 2:
+        return None if not isinstance(node.factors[0], Number) else _signed_value(node)
+    return None
+
+
+def _signed_value(node: Product) -> object:
+    first, second = node.factors
+    if first == Number(-1):
+        return _value(second)
+    return None
+
+
+def _is_plain(node: Expression, *, is_whole: bool = False) -> bool:
+    """Tell whether a constant is written as a number: 42, -1/2, 2.5, 6.02 x 10^23.
+
+    Where the known answer is a whole number, a quotient is still to be worked out.
+    """
+    match node:
+        case Number():
+            return True
+        case Constant("oo"):
+            return True
+        case Product((Number(-1), inner)):
+            return _is_plain(inner, is_whole=is_whole)
+        case Product((Number(), Number(value))):
+            return not is_whole and not isinstance(value, int) and value.numerator == 1
+        case Product((Number(), Power(Number(10), Number(value)))):
+            return isinstance(value, int)
+        case Product((Number(), Power(Number(), Number(-1)))):
+            return not is_whole
+        case Power(Number(10), Number(value)):
+            return isinstance(value, int) and value < 0
+    return False
+
+
+def _is_to_evaluate(node: Expression) -> bool:
+    if isinstance(node, Binder) or (isinstance(node, Call) and node.name in _TO_EVALUATE):
+        return True
+    return any(_is_to_evaluate(child) for child in children(node))
+

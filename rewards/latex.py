@@ -1,0 +1,689 @@
+r"""Read tokens as one expression: a Pratt parser for LaTeX, plain and calculator notation.
+
+    >>> parse(tokenize(r"\frac{x+1}{2}"))
+
+A prefix rule reads what may begin an expression, binding powers decide how far an operator
+reaches, and two factors side by side are a product. Whatever is not mathematics raises
+``ParseError``: the reader then takes the answer for text. Nothing is evaluated here.
+"""
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from math import gcd
+
+from mathrl.rewards.syntax import (
+    HALF,
+    MINUS_ONE,
+    ONE,
+    Binder,
+    Call,
+    Constant,
+    Expression,
+    Number,
+    Power,
+    Product,
+    Sum,
+    Symbol,
+)
+from mathrl.rewards.tokens import Token
+
+MAX_DEPTH = 60
+"""Groups inside groups; deeper text is refused before it can exhaust the stack."""
+MAX_DIGITS = 4000
+"""Digits of one number; Python refuses to convert more than 4300."""
+
+_SUM, _PRODUCT, _POWER = 10, 20, 30
+_STOP = Token("end", "", False)
+_CLOSING = {"(": ")", "[": "]", "{": "}", "lfloor": "rfloor", "lceil": "rceil", "norm": "norm"}
+_FUNCTIONS = frozenset(
+    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech"
+    " csch arsinh arcosh artanh arcsinh arccosh arctanh exp ln log lg gcd lcm max min floor ceil"
+    " abs det arg Re Im deg dim ker sgn sign cis".split()
+)
+_RENAMED = {"arcsinh": "arsinh", "arccosh": "arcosh", "arctanh": "artanh", "Re": "re", "Im": "im"}
+_INVERSE = {name: f"arc{name}" for name in ("sin", "cos", "tan", "cot", "sec", "csc")}
+_OF_MANY = frozenset(("gcd", "lcm", "max", "min"))
+_FUNCTION_LETTERS = frozenset("fghFGH") | {"phi", "psi"}
+_DECORATIONS = frozenset(
+    "mathbf mathbb mathcal mathfrak mathscr hat vec bar overline tilde widehat dot underline"
+    " overrightarrow bm pmb mathbfit ddot".split()
+)
+_BEGINS_FACTOR = frozenset(
+    "number symbol word command text ( [ { | lfloor lceil norm repeating".split()
+)
+
+
+class ParseError(ValueError):
+    """The tokens are no expression; the message says at what."""
+
+
+def parse(tokens: Sequence[Token]) -> Expression:
+    """Read tokens as one expression.
+
+    Args:
+        tokens: All of them must belong to it.
+
+    Raises:
+        ParseError: They are something else, or nested too deep, or a number is too long.
+    """
+    parser = _Parser(tokens)
+    expression = parser.expression(0)
+    if parser.next.kind != "end":
+        raise ParseError(f"{parser.next.value!r} is not expected")
+    return expression
+
+
+def number(text: str) -> Number:
+    """Read a decimal literal exactly: ``12``, ``.5``, ``2.50``, ``6.02e23``.
+
+    Args:
+        text: Digits, at most one point, at most one exponent.
+
+    Raises:
+        ParseError: It has too many digits.
+    """
+    if text.isdigit() and len(text) <= MAX_DIGITS:
+        return Number(int(text))
+    mantissa, has_exponent, power = text.replace("E", "e").partition("e")
+    whole, _, decimals = mantissa.partition(".")
+    exponent = int(power) if has_exponent and len(power) < 6 else 0
+    too_long = len(mantissa) + abs(exponent) > MAX_DIGITS
+    if too_long or (has_exponent and len(power) >= 6):
+        raise ParseError("the number is too long")
+    value = Fraction(int(whole + decimals or "0"), 10 ** len(decimals)) * Fraction(10) ** exponent
+    exact = value.numerator if value.denominator == 1 else value
+    return Number(exact, max(0, len(decimals) - exponent) if decimals or exponent < 0 else None)
+
+
+def repeating(text: str) -> Number:
+    r"""Read a repeating decimal exactly: ``0.1\overline{6}``, ``0.(3)``.
+
+    Args:
+        text: As the tokenizer cut it; the digits that repeat come last.
+
+    Raises:
+        ParseError: It has too many digits.
+    """
+    if len(text) > MAX_DIGITS:
+        raise ParseError("the number is too long")
+    head, _, block = text.replace("(", "\\").partition("\\")
+    whole, _, decimals = head.strip().partition(".")
+    digits = "".join(character for character in block if character.isdigit())
+    fixed = Fraction(int(whole + decimals or "0"), 10 ** len(decimals))
+    value = fixed + Fraction(int(digits), 10 ** len(decimals) * (10 ** len(digits) - 1))
+    return Number(value.numerator if value.denominator == 1 else value)
+
+
+class _Parser:
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self.tokens = [*tokens, _STOP]
+        self.index = 0
+        self.depth = 0
+        self.bars = 0
+        self.next = self.tokens[0]
+
+    def advance(self) -> Token:
+        token = self.next
+        self.index += 1
+        self.next = self.tokens[self.index] if self.index < len(self.tokens) else _STOP
+        return token
+
+    def expect(self, kind: str) -> None:
+        if self.next.kind != kind:
+            raise ParseError(f"{kind!r} is missing")
+        self.advance()
+
+    def peek(self, ahead: int = 1) -> Token:
+        place = self.index + ahead
+        return self.tokens[place] if place < len(self.tokens) else _STOP
+
+    # -- operators -----------------------------------------------------------------------------
+
+    def expression(self, power: int) -> Expression:
+        """Read up to the first operator that binds no tighter than ``power``."""
+        left = self.factor(power)
+        while True:
+            kind = self.next.kind
+            if kind in ("+", "-", "pm", "mp"):
+                if power >= _SUM:
+                    return left
+                left = self.sum(left)
+            elif kind in ("*", "/", "mod") or self.begins_factor():
+                if power >= _PRODUCT:
+                    return left
+                left = self.product(left)
+            elif kind == "pmod":
+                raise ParseError("a congruence is no expression")
+            else:
+                return left
+
+    def sum(self, left: Expression) -> Expression:
+        terms = [left]
+        while (kind := self.next.kind) in ("+", "-", "pm", "mp"):
+            self.advance()
+            term = self.expression(_SUM)
+            if kind == "-":
+                term = negative(term)
+            elif kind != "+":
+                term = Call("pm", (term if kind == "pm" else negative(term),))
+            terms.append(term)
+        return Sum(tuple(terms))
+
+    def product(self, left: Expression) -> Expression:
+        factors = list(left.factors) if isinstance(left, Product) else [left]
+        while True:
+            kind = self.next.kind
+            if kind == "*":
+                self.advance()
+                factors.append(self.expression(_PRODUCT))
+            elif kind == "/":
+                self.advance()
+                factors.append(inverse(self.expression(_PRODUCT)))
+            elif kind == "mod":
+                self.advance()
+                factors = [Call("mod", (_product(factors), self.expression(_PRODUCT)))]
+            elif self.begins_factor():
+                factors.append(self.expression(_PRODUCT))
+            else:
+                return _product(factors)
+
+    def begins_factor(self) -> bool:
+        """Tell whether the next token multiplies what stands before it."""
+        kind = self.next.kind
+        if kind not in _BEGINS_FACTOR or (kind == "|" and self.bars):
+            return False
+        before = self.tokens[self.index - 1].kind
+        if kind in ("number", "repeating"):  # "1 2 3" is no product, "June 20" no formula
+            return before not in ("number", "repeating", "!", "word")
+        if kind == "word" and before == "word":
+            return False
+        return kind != "text" or len(self.next.value) == 1
+
+    def factor(self, power: int) -> Expression:
+        kind = self.next.kind
+        if kind in ("+", "-", "pm", "mp"):
+            self.advance()
+            self.enter()
+            operand = self.expression(max(power, _SUM))
+            self.depth -= 1
+            if kind == "+":
+                return operand
+            if kind == "-":
+                return negative(operand)
+            return Call("pm", (operand if kind == "pm" else negative(operand),))
+        return self.postfix(self.primary())
+
+    def postfix(self, base: Expression) -> Expression:
+        while True:
+            kind = self.next.kind
+            if kind == "^":
+                self.advance()
+                if self.skip_degree():
+                    base = _degrees(base)
+                elif self.next.kind == "'":
+                    base = _primed(base, self.primes())
+                else:
+                    base = Power(base, self.exponent())
+            elif kind == "!":
+                self.advance()
+                if self.next.kind == "!":
+                    self.advance()
+                    base = Call("factorial2", (base,))
+                else:
+                    base = Call("factorial", (base,))
+            elif kind == "degree":
+                self.advance()
+                base = _degrees(base)
+            elif kind == "%":
+                self.advance()
+                base = Product((base, Number(Fraction(1, 100))))
+            elif kind == "'":
+                base = _primed(base, self.primes())
+            else:
+                return base
+
+    def skip_degree(self) -> bool:
+        if self.next.kind == "degree":
+            self.advance()
+            return True
+        if self.next.kind == "{" and [self.peek(1).kind, self.peek(2).kind] == ["degree", "}"]:
+            for _ in range(3):
+                self.advance()
+            return True
+        return False
+
+    def primes(self) -> int:
+        count = 0
+        while self.next.kind == "'":
+            self.advance()
+            count += 1
+        return count
+
+    def exponent(self) -> Expression:
+        if self.next.kind in ("-", "+"):
+            sign = self.advance().kind
+            self.enter()
+            exponent = self.exponent()
+            self.depth -= 1
+            return negative(exponent) if sign == "-" else exponent
+        exponent = self.group("{") if self.next.kind == "{" else self.primary()
+        if self.next.kind == "^":  # towers lean to the right
+            self.advance()
+            self.enter()
+            exponent = Power(exponent, self.exponent())
+            self.depth -= 1
+        return exponent
+
+    # -- what may begin an expression ----------------------------------------------------------
+
+    def primary(self) -> Expression:
+        token = self.next
+        rule = _PRIMARY.get(token.kind)
+        if rule is None:
+            raise ParseError(f"{token.value or 'the end'!r} is not expected")
+        self.enter()
+        expression = rule(self)
+        self.depth -= 1
+        return expression
+
+    def enter(self) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise ParseError("nested too deep")
+
+    def read_number(self) -> Expression:
+        text = self.advance().value
+        whole = number(text)
+        if text.isdigit() and (part := self.mixed_part()) is not None:
+            return Number(whole.value + part)
+        return whole
+
+    def mixed_part(self) -> Fraction | None:
+        r"""Take the fraction of ``2\frac{5}{6}`` or ``2 5/6``; improper ones stay factors."""
+        following = [self.peek(ahead).kind for ahead in range(4)]
+        if self.next.kind == "command" and self.next.value == "frac":
+            top, bottom, length = self.plain_fraction()
+        elif self.next.is_spaced and following[:3] == ["number", "/", "number"]:
+            if following[3] == "^":
+                return None
+            top, bottom, length = self.next.value, self.peek(2).value, 3
+        else:
+            return None
+        if not (top.isdigit() and bottom.isdigit()) or len(top) > 9 or len(bottom) > 9:
+            return None
+        if not 0 < int(top) < int(bottom):
+            return None
+        for _ in range(length):
+            self.advance()
+        return Fraction(int(top), int(bottom))
+
+    def plain_fraction(self) -> tuple[str, str, int]:
+        r"""Look at the digits of a ``\frac`` ahead: top, bottom and how many tokens it takes."""
+        ahead, parts = 1, []
+        for _ in range(2):
+            token = self.peek(ahead)
+            if token.kind == "{" and self.peek(ahead + 2).kind == "}":
+                parts.append(self.peek(ahead + 1).value)
+                ahead += 3
+            elif token.kind == "number" and len(token.value) == 1:
+                parts.append(token.value)
+                ahead += 1
+            elif token.kind == "number" and len(token.value) == 2 and not parts:
+                return token.value[0], token.value[1], ahead + 1
+            else:
+                return "", "", 0
+        return parts[0], parts[1], ahead
+
+    def read_repeating(self) -> Expression:
+        return repeating(self.advance().value)
+
+    def read_symbol(self) -> Expression:
+        return self.named(self.advance().value)
+
+    def named(self, name: str) -> Expression:
+        """Finish a letter: its subscript, its primes, its arguments if it is a function."""
+        following = self.next
+        if following.kind == "_":
+            self.advance()
+            name = f"{name}_{self.subscript()}"
+        elif following.kind == "number" and not following.is_spaced and name not in ("e", "i"):
+            if following.value.isdigit() and len(name) == 1 and self.peek().kind != "/":
+                name = f"{name}_{self.advance().value}"  # x1 is how plain text writes x_1
+        elif name in ("e", "i"):
+            return Constant(name)
+        name += "'" * self.primes()
+        if name in ("C", "P") and (pair := self.pair()):
+            return Call("binom" if name == "C" else "permutations", pair)
+        if name.rstrip("'").partition("_")[0] in _FUNCTION_LETTERS:
+            inverted = [self.peek(ahead).value for ahead in range(5)] == ["^", "{", "-", "1", "}"]
+            if inverted and self.peek(5).kind == "(":
+                name += "^-1"
+                for _ in range(5):
+                    self.advance()
+            if self.next.kind == "(":
+                return Call(name, self.arguments())
+        return Symbol(name)
+
+    def subscript(self) -> str:
+        if self.next.kind != "{":
+            return self.advance().value
+        self.advance()
+        parts = []
+        while self.next.kind not in ("}", "end", "{"):
+            parts.append(self.advance().value)
+        self.expect("}")
+        return "".join(parts)
+
+    def pair(self) -> tuple[Expression, ...] | None:
+        """Take the two arguments of C(n, k), or nothing at all."""
+        if self.next.kind != "(":
+            return None
+        place = self.index
+        try:
+            arguments = self.arguments()
+        except ParseError:
+            arguments = ()
+        if len(arguments) == 2:
+            return arguments
+        self.index, self.next = place, self.tokens[place]
+        return None
+
+    def read_word(self) -> Expression:
+        """Take a short word for a product of its letters; a long one is language."""
+        token = self.advance()
+        if len(token.value) > 4:
+            raise ParseError(f"{token.value!r} is a word")
+        *letters, last = token.value
+        factors = [Constant(name) if name in ("e", "i") else Symbol(name) for name in letters]
+        return Product((*factors, self.postfix(self.named(last))))
+
+    def read_text(self) -> Expression:
+        token = self.advance()
+        if len(token.value) != 1:
+            raise ParseError(f"{token.value!r} is text")
+        return self.named(token.value)
+
+    def group(self, opening: str) -> Expression:
+        self.expect(opening)
+        bars, self.bars = self.bars, 0
+        inner = self.expression(0)
+        if self.next.value in ("choose", "over", "atop"):
+            is_choice = self.advance().value == "choose"
+            right = self.expression(0)
+            inner = Call("binom", (inner, right)) if is_choice else divide(inner, right)
+        self.expect(_CLOSING[opening])
+        self.bars = bars
+        return inner
+
+    def read_group(self) -> Expression:
+        return self.group(self.next.kind)
+
+    def read_floor(self) -> Expression:
+        name = self.next.kind[1:]
+        return Call(name, (self.group(self.next.kind),))
+
+    def read_bars(self) -> Expression:
+        kind = self.advance().kind
+        self.bars += 1
+        inner = self.expression(0)
+        self.bars -= 1
+        self.expect(kind)
+        return Call("abs", (inner,))
+
+    def read_command(self) -> Expression:
+        name = self.advance().value
+        if name in _FUNCTIONS:
+            return self.function(name)
+        if rule := _COMMANDS.get(name):
+            return rule(self)
+        if name in _DECORATIONS:
+            return self.named(f"{name} {self.subscript()}")
+        if name in ("begin", "end", "choose", "emptyset", "forall", "exists", "boxed"):
+            raise ParseError(f"{name} is no expression")
+        return self.named(name)
+
+    # -- functions -----------------------------------------------------------------------------
+
+    def function(self, name: str) -> Expression:
+        base: Expression | None = None
+        power: Expression | None = None
+        while self.next.kind in ("_", "^"):
+            if self.advance().kind == "_":
+                base = self.log_base()
+            else:
+                power = self.exponent()
+        if name in _INVERSE and power == MINUS_ONE:
+            name, power = _INVERSE[name], None
+        if name in _OF_MANY:
+            call: Expression = Call(name, self.arguments())
+        else:
+            argument = self.operand()
+            call = _call(name, argument, base)
+        return call if power is None else Power(call, power)
+
+    def log_base(self) -> Expression:
+        token = self.next
+        if token.kind == "number" and len(token.value) > 1 and not self.begins_at(1):
+            self.advance()  # \log_28 is the logarithm of 8 to the base 2
+            self.index -= 1
+            self.tokens[self.index] = Token("number", token.value[1:], False)
+            self.next = self.tokens[self.index]
+            return number(token.value[0])
+        return self.argument()
+
+    def begins_at(self, ahead: int) -> bool:
+        return self.peek(ahead).kind in _BEGINS_FACTOR
+
+    def operand(self) -> Expression:
+        r"""Read what a function without brackets applies to: ``\sin 2x`` is ``\sin(2x)``."""
+        if self.next.kind in ("(", "{", "["):
+            return self.group(self.next.kind)
+        if self.next.kind == "-":
+            self.advance()
+            self.enter()
+            operand = negative(self.operand())
+            self.depth -= 1
+            return operand
+        factors = [self.postfix(self.primary())]
+        while self.begins_factor() and self.next.kind not in ("(", "[", "|"):
+            if self.next.kind == "command" and self.next.value in _FUNCTIONS:
+                break
+            factors.append(self.postfix(self.primary()))
+        return _product(factors)
+
+    def arguments(self) -> tuple[Expression, ...]:
+        """Read ``(a, b, c)``."""
+        closing = "}" if self.next.kind == "{" else ")"
+        if self.next.kind not in ("(", "{"):
+            raise ParseError("a bracket is missing")
+        self.advance()
+        bars, self.bars = self.bars, 0
+        parts = [self.expression(0)]
+        while self.next.kind in (",", ";"):
+            self.advance()
+            parts.append(self.expression(0))
+        self.expect(closing)
+        self.bars = bars
+        return tuple(parts)
+
+    def argument(self) -> Expression:
+        """Read the argument of a command: a group or one token."""
+        if self.next.kind == "{":
+            return self.group("{")
+        return self.primary()
+
+    def digit_or_argument(self) -> Expression:
+        r"""Read an argument of ``\frac``: in ``\frac12`` each digit is one."""
+        token = self.next
+        if token.kind == "number" and len(token.value) > 1 and token.value.isdigit():
+            self.tokens[self.index] = Token("number", token.value[1:], False)
+            self.next = self.tokens[self.index]
+            return number(token.value[0])
+        return number(self.advance().value) if token.kind == "number" else self.argument()
+
+    def read_fraction(self) -> Expression:
+        if self.next.kind == "(":  # frac(1, 2), as some plain texts write it
+            top, bottom = (*self.arguments(), ONE)[:2]
+            return divide(top, bottom)
+        top = self.digit_or_argument()
+        return divide(top, self.digit_or_argument())
+
+    def read_root(self) -> Expression:
+        if self.next.kind == "[":
+            degree = self.group("[")
+            return Power(self.argument(), inverse(degree))
+        if self.next.kind == "^":  # \sqrt^3{x} and Unicode's cube root
+            self.advance()
+            degree = self.argument()
+            return Power(self.argument(), inverse(degree))
+        return Power(self.argument(), HALF)
+
+    def read_cube_root(self) -> Expression:
+        return Power(self.argument(), Number(Fraction(1, 3)))
+
+    def read_binomial(self) -> Expression:
+        if self.next.kind == "(":
+            return Call("binom", self.arguments())
+        top = self.digit_or_argument()
+        return Call("binom", (top, self.digit_or_argument()))
+
+    # -- binders -------------------------------------------------------------------------------
+
+    def bounds(self) -> tuple[list[Token], Expression | None]:
+        """Read ``_{…}^{…}`` in any order: the tokens below and the expression above."""
+        low: list[Token] = []
+        high: Expression | None = None
+        while self.next.kind in ("_", "^"):
+            if self.advance().kind == "^":
+                high = self.argument()
+            elif self.next.kind == "{":
+                low = self.braced()
+            else:
+                low = [self.advance()]
+        return low, high
+
+    def braced(self) -> list[Token]:
+        self.advance()
+        found, level = [], 1
+        while True:
+            token = self.advance()
+            level += {"{": 1, "}": -1, "end": -level}.get(token.kind, 0)
+            if level == 0:
+                break
+            found.append(token)
+        return found
+
+    def read_sum(self) -> Expression:
+        name = "sum" if self.tokens[self.index - 1].value == "sum" else "prod"
+        low, high = self.bounds()
+        if len(low) < 3 or low[1].kind != "=" or high is None:
+            raise ParseError(f"a {name} without its range")
+        return Binder(name, self.expression(_SUM), low[0].value, parse(low[2:]), high)
+
+    def read_limit(self) -> Expression:
+        low, _ = self.bounds()
+        if len(low) < 3 or low[1].kind != "to":
+            raise ParseError("a limit without its point")
+        return Binder("lim", self.expression(_SUM), low[0].value, parse(low[2:]))
+
+    def read_integral(self) -> Expression:
+        low, high = self.bounds()
+        place = self.index
+        while (token := self.tokens[place]).kind != "end":
+            if token.kind == "word" and len(token.value) == 2 and token.value[0] == "d":
+                body, variable, after = self.tokens[self.index : place], token.value[1], place + 1
+                break
+            if token.value == "d" and self.tokens[place + 1].kind in ("symbol", "command"):
+                variable = self.tokens[place + 1].value
+                body, after = self.tokens[self.index : place], place + 2
+                break
+            place += 1
+        else:
+            raise ParseError("an integral without its variable")
+        self.index = after
+        self.next = self.tokens[after]
+        inner = parse(body) if body else ONE
+        return Binder("int", inner, variable, parse(low) if low else None, high)
+
+
+_Rule = Callable[[_Parser], Expression]
+_PRIMARY: dict[str, _Rule] = {
+    "number": _Parser.read_number,
+    "repeating": _Parser.read_repeating,
+    "symbol": _Parser.read_symbol,
+    "word": _Parser.read_word,
+    "text": _Parser.read_text,
+    "command": _Parser.read_command,
+    "(": _Parser.read_group,
+    "[": _Parser.read_group,
+    "{": _Parser.read_group,
+    "|": _Parser.read_bars,
+    "norm": _Parser.read_bars,
+    "lfloor": _Parser.read_floor,
+    "lceil": _Parser.read_floor,
+}
+_COMMANDS: dict[str, _Rule] = {
+    "frac": _Parser.read_fraction,
+    "sqrt": _Parser.read_root,
+    "surd": _Parser.read_root,
+    "cbrt": _Parser.read_cube_root,
+    "binom": _Parser.read_binomial,
+    "sum": _Parser.read_sum,
+    "prod": _Parser.read_sum,
+    "int": _Parser.read_integral,
+    "lim": _Parser.read_limit,
+    "pi": lambda _: Constant("pi"),
+    "infty": lambda _: Constant("oo"),
+    "imath": lambda _: Constant("i"),
+}
+
+
+def negative(expression: Expression) -> Expression:
+    """Put a minus before an expression."""
+    if isinstance(expression, Number):
+        return Number(-expression.value, expression.places)
+    return Product((MINUS_ONE, expression))
+
+
+def inverse(expression: Expression) -> Expression:
+    """Divide one by an expression."""
+    if isinstance(expression, Number) and expression.value:
+        value = 1 / Fraction(expression.value)
+        return Number(value.numerator if value.denominator == 1 else value)
+    return Power(expression, MINUS_ONE)
+
+
+def divide(top: Expression, bottom: Expression) -> Expression:
+    """Divide one expression by another."""
+    if isinstance(top, Number) and isinstance(bottom, Number):
+        numerator, denominator = top.value, bottom.value
+        if not (isinstance(numerator, int) and isinstance(denominator, int)):
+            return Product((top, Power(bottom, MINUS_ONE)))
+        if denominator > 1 and gcd(numerator, denominator) == 1:
+            return Number(Fraction(numerator, denominator))
+        return Product((top, Power(bottom, MINUS_ONE)))  # not in lowest terms: kept as written
+    return _product([top, inverse(bottom)])
+
+
+def _product(factors: list[Expression]) -> Expression:
+    return factors[0] if len(factors) == 1 else Product(tuple(factors))
+
+
+def _degrees(base: Expression) -> Expression:
+    return Product((base, Constant("pi"), Number(Fraction(1, 180))))
+
+
+def _primed(base: Expression, count: int) -> Expression:
+    if isinstance(base, Symbol):
+        return Symbol(base.name + "'" * count)
+    raise ParseError("a prime belongs to a letter")
+
+
+def _call(name: str, argument: Expression, base: Expression | None) -> Expression:
+    if name in ("log", "lg"):
+        return Call("log", (argument, base if base is not None else Number(10)))
+    if base is not None:
+        raise ParseError(f"{name} has no base")
+    if name == "exp":
+        return Power(Constant("e"), argument)
+    return Call(_RENAMED.get(name, name), (argument,))

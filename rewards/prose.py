@@ -1,0 +1,129 @@
+r"""Take an answer out of a sentence: what follows "the answer is", up to where language begins.
+
+    ``18 dollars every day`` -> ``18 dollars``      ``$4$ inches per second`` -> all of it
+"""
+
+import re
+
+from mathrl.rewards.normalise import tidy
+from mathrl.rewards.policy import Policy
+from mathrl.rewards.read import read
+from mathrl.rewards.values import Listing, Relation, Value, Words
+
+MAX_SENTENCE = 2_000
+"""Characters of a sentence that are searched for an answer; a longer one is taken whole."""
+SPAN = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$([^$]+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+"""A formula inside a text."""
+_CLAUSE = re.compile(
+    r",?\s+(?:because|since|which|as|so|where|for|when|if|with|and the|in the|on the|at the|of the"
+    r"|due to|that)\s|[,;]\s+(?=[A-Za-z]{3,})|\s\(|\s[-\u2013\u2014]\s(?=[A-Za-z]{2,})",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(
+    r"(?P<sign>[-+]\s?)?(?:\\?\$\s?|[€£¥])?-?"
+    r"(?:[0-9]{1,2}:[0-9]{2}(?:\s?[ap]\.?m\b\.?)?"
+    r"|(?:[0-9]+(?:,[0-9]+)*(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+(?![A-Za-z0-9]))?"
+    r"(?:\s?/\s?[0-9]+(?:\.[0-9]+)?| [0-9]+/[0-9]+)?)(?:\s?\\?%)?",
+    re.IGNORECASE,
+)
+_LEAD = re.compile(r"[^0-9\\()\[\]{}=+*/^<>|&]*+")  # prose, no mathematics in it
+_MATHS_NEXT = re.compile(  # what follows a number that is only part of something
+    r"(?!(?:st|nd|rd|th|kgs?|mg|lbs?|oz|cm|mm|km|ft|mph|ml|hrs?|mins?|[ap]\.?m)\b)[A-Za-z0-9_]"
+    r"| ?(?!\^ ?\{? ?\\circ)[-+*/^=(×÷·<>|\[{&±](?= ?(?:[0-9\\(]|[A-Za-z]\b))"
+    r"|[,;:] ?\\?\$?[0-9]"  # 41, 42
+    r"| ?x ?[0-9]"
+    r"| ?\\(?!text|mathrm|mbox|rm\b|[%$)\]])"
+    r"| to \$?[0-9]"
+    r"|(?:,? [A-Za-z']+){0,4}?,? (?:or|and) (?:[A-Za-z']+ ){0,3}\$?[0-9]"  # 1 hour and 30 minutes
+    r"| (?:million|billion|thousand|hundred|dozen|half|thirds?|quarters?|percent)\b",
+    re.IGNORECASE,
+)
+_CHOICE = re.compile(r"\(?\*{0,2}([A-J])\*{0,2}(?:\)|\.|:|\*\*|,|\s*$)")
+_NEW_CLAUSE = re.compile(r"[,;] |\b(?:and|or)\b")
+
+
+def answer_in(tail: str, policy: Policy) -> str | None:
+    """Cut the answer out of what follows a cue.
+
+    Args:
+        tail: The rest of the sentence.
+        policy: Whether prose may follow the answer.
+
+    Returns:
+        The answer as written, or None where the sentence holds none that can be read.
+    """
+    if not policy.is_prose_read or len(tail) > MAX_SENTENCE:
+        return tail
+    if not isinstance(first_reading(tail, policy), Words):
+        return tail
+    if choice := _CHOICE.match(tail.strip()):
+        return choice[1]
+    if clause := _CLAUSE.search(tail):
+        head = tail[: clause.start()]
+        if head.strip() and not isinstance(first_reading(head, policy), Words):
+            return head
+    spans = list(SPAN.finditer(tail))
+    if spans and not _NUMBER.search(tail[: spans[0].start()]):
+        return next(part for part in spans[-1 if "=" in tail else 0].groups() if part)
+    if (number := number_in(tail)) is not None:
+        return number
+    if clause:
+        return tail[: clause.start()]
+    return tail
+
+
+def is_plain(tail: str, policy: Policy) -> bool:
+    """Tell whether a tail is an answer and not the heading of more text.
+
+    Args:
+        tail: One line.
+        policy: How units are read.
+    """
+    value = first_reading(tail, policy)
+    return not isinstance(value, Words | Listing | Relation) or _NUMBER.match(tail) is not None
+
+
+def first_reading(text: str, policy: Policy) -> Value:
+    """Give the likeliest reading of a text."""
+    return read(tidy(text), policy.max_unit_words)[0]
+
+
+def number_in(prose: str) -> str | None:
+    """Cut the number out of a sentence: the first one, or the result of a calculation.
+
+    Args:
+        prose: One sentence.
+
+    Returns:
+        The number as written, or None where it is only a part of a formula.
+    """
+    text = tidy(prose)
+    if "=" in text:
+        left, _, text = text.rpartition("=")
+        # "x = 5, y = 7" gives two answers, "x >= 5" many
+        if left[-1:] in ("<", ">", "!") or _NEW_CLAUSE.search(left.partition("=")[2]):
+            return None
+    found = _NUMBER.search(text)
+    if found is None or not _stands_alone(text[: found.start()], found[0], text[found.end() :]):
+        return None
+    return found[0]
+
+
+def last_number(text: str) -> re.Match[str] | None:
+    """Find the last number of a text.
+
+    Args:
+        text: Any text.
+    """
+    last = None
+    for found in _NUMBER.finditer(text):
+        last = found
+    return last
+
+
+def _stands_alone(lead: str, number: str, rest: str) -> bool:
+    """Tell whether a number in a sentence is the quantity meant and not a part of a formula."""
+    is_operator = lead.strip() != "" and number[:2] in ("+ ", "- ")
+    if is_operator or not _LEAD.fullmatch(lead) or lead[-1:].isalnum():
+        return False
+    return not _MATHS_NEXT.match(rest)

@@ -1,0 +1,576 @@
+r"""Read one answer: text to typed values, by what surrounds and joins its expressions.
+
+    ``x = 3``, ``(1, 2)``, ``[0, 1) \cup \{2\}``, ``5\text{ cm}``, ``\begin{pmatrix}1\\2\end{pmatrix}``
+
+The tokens are split at commas, relations and set operators, then brackets, environments and units
+are taken off, and what is left is an expression for the parser. Text that is truly ambiguous
+(``1,234``) has several readings. Text that is no mathematics is read as words.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from itertools import product
+
+from mathrl.rewards.latex import ParseError, number, parse
+from mathrl.rewards.matrices import combination, environment
+from mathrl.rewards.syntax import (
+    MINUS_ONE,
+    Call,
+    Constant,
+    Expression,
+    Number,
+    Power,
+    Product,
+    Sum,
+    Symbol,
+    children,
+)
+from mathrl.rewards.tokens import Token, tokenize
+from mathrl.rewards.units import LETTER_UNITS, is_unit, read_unit, scale_of
+from mathrl.rewards.values import (
+    EXPRESSIONS,
+    REALS,
+    Based,
+    Braced,
+    Bracketed,
+    Clock,
+    Interval,
+    Listing,
+    Percent,
+    Quantity,
+    Ratio,
+    Relation,
+    Union,
+    Value,
+    Words,
+)
+
+RELATIONS = frozenset(("=", "<", ">", "<=", ">=", "!=", "approx", "in", "equiv", "notin"))
+_OPENINGS = frozenset(("(", "[", "{", "{set", "<angle", "lfloor", "lceil"))
+_CLOSINGS = frozenset((")", "]", "}", "set}", "angle>", "rfloor", "rceil"))
+_SEPARATORS = frozenset((",", ";", "and", "or", "newline", "where", "implies"))
+_MAX_ITEMS = 200
+_MAX_SIGNS = 4
+_MONEY = {"dollar": "dollars", "euro": "euros", "pound": "gbp"}
+
+_BASED = re.compile(
+    r"\(?\s*(?:\\text\s*\{)?([0-9A-Z][0-9A-Z ]*(?:\.[0-9A-Z]+)?)\}?\s*\)?\s*_\s*\{?\s*"
+    r"(?:\\text\s*\{)?\s*([0-9]{1,2}|[a-z]+)\s*\}?\}?"
+)
+_BASE_NAMES = {
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12, "sixteen": 16,
+}  # fmt: skip
+_CLOCK = re.compile(
+    r"([0-9]{1,2})\s*:\s*([0-9]{2})(?:\s*:\s*00)?(?:\s*(?:\\text\s*\{|\\mathrm\s*\{)?\s*"
+    r"([ap])\.?\s*m\.?\s*\}?)?",
+    re.IGNORECASE,
+)
+_HOUR = re.compile(
+    r"([0-9]{1,2})\s*(?:\\text\s*\{|\\mathrm\s*\{)?\s*([ap])\.?\s*m\.?\s*\}?", re.IGNORECASE
+)
+_GROUPED = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])(?!,[0-9])")
+_DECIMAL_COMMA = re.compile(r"-?(?:\\?\$ ?)?[0-9]+,[0-9]+")
+_CHOICE = re.compile(r"\(?([A-J])\s*[).:]\s*[^\s,;)]")
+_WORD_CHARACTERS = re.compile(r"[A-Za-z0-9'+-]+(?:\.[0-9]+)?")
+_COMMANDS = re.compile(r"\\(?:text(?:bf|it|rm|normal)?|mathrm|mbox|mathbf|rm|bf|left|right)\b|[{}$]")
+
+
+def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
+    """Read a tidied answer.
+
+    Args:
+        text: As ``normalise.tidy`` leaves it.
+        max_unit_words: Plain words allowed as a unit.
+
+    Returns:
+        Its readings, the likeliest first; at least one, which may be ``Words``.
+    """
+    if special := _read_special(text):
+        return special
+    readings: list[Value] = []
+    if choice := _CHOICE.match(text):
+        readings.append(Symbol(choice[1]))
+    for variant in _comma_variants(text):
+        try:
+            value = _Reader(max_unit_words).value(tokenize(variant))
+        except (ParseError, RecursionError, ZeroDivisionError):
+            continue
+        if value not in readings:
+            readings.append(value)
+    return tuple(readings) or (Words(words_of(text)),)
+
+
+def words_of(text: str) -> str:
+    """Reduce language to its words: lower case, single spaces, no punctuation.
+
+    Args:
+        text: Any text.
+    """
+    plain = _COMMANDS.sub(" ", text)
+    return " ".join(_WORD_CHARACTERS.findall(plain)).lower()
+
+
+def _read_special(text: str) -> tuple[Value, ...] | None:
+    """Read what tokens would tear apart: bases and times of day."""
+    if "_" in text and (found := _BASED.fullmatch(text)):
+        base = _BASE_NAMES.get(found[2]) or (int(found[2]) if found[2].isdigit() else 0)
+        digits = found[1].replace(" ", "")
+        if 2 <= base <= 36 and (digits[0].isdigit() or len(digits) > 1):
+            return (Based(digits, base),)
+    if ":" in text and (found := _CLOCK.fullmatch(text)):
+        hours, minutes = int(found[1]), int(found[2])
+        if hours <= 24 and minutes < 60:
+            half = f"{found[3].lower()}m" if found[3] else None
+            clock = _clock(hours, minutes, half)
+            if half:
+                return (clock,)
+            return (clock, Ratio((Number(hours), Number(minutes))))
+    if text[-1:] in "mM.}" and text[:1].isdigit() and (found := _HOUR.fullmatch(text)):
+        return (_clock(int(found[1]), 0, f"{found[2].lower()}m"),)
+    return None
+
+
+def _clock(hours: int, minutes: int, half: str | None) -> Clock:
+    if half and 1 <= hours <= 12:
+        hours = hours % 12 + (12 if half == "pm" else 0)
+    known = "am" if half == "am" else "pm" if half == "pm" or hours > 12 else None
+    return Clock(hours * 60 + minutes, known)  # type: ignore[arg-type]
+
+
+def _comma_variants(text: str) -> list[str]:
+    """List what commas may mean: 1,234 is a number or two, 1,5 a decimal or two numbers."""
+    if "," not in text:
+        return [text]
+    variants = []
+    grouped = _outside_brackets(text)
+    if grouped != text:
+        variants.append(grouped)
+    variants.append(text)
+    if _DECIMAL_COMMA.fullmatch(text) and (grouped == text or text.lstrip("-")[0] == "0"):
+        variants.append(text.replace(",", "."))
+    return variants
+
+
+def _outside_brackets(text: str) -> str:
+    """Drop the commas of thousands, except inside brackets, where they separate."""
+    spans = [found.span() for found in _GROUPED.finditer(text)]
+    if not spans:
+        return text
+    depth, inside, places = 0, [], dict(spans)
+    for place, character in enumerate(text):
+        if character in "([" or text.startswith("\\{", place):
+            depth += 1
+        elif character in ")]" or text.startswith("\\}", place):
+            depth -= 1
+        if place in places and depth > 0:
+            inside.append(place)
+    pieces, last = [], 0
+    for start, end in spans:
+        pieces.append(text[last:start])
+        pieces.append(text[start:end] if start in inside else text[start:end].replace(",", ""))
+        last = end
+    return "".join([*pieces, text[last:]])
+
+
+class _Reader:
+    """Reads values from tokens, from the outside in."""
+
+    def __init__(self, max_unit_words: int) -> None:
+        self.max_unit_words = max_unit_words
+        self.depth = 0
+
+    def value(self, tokens: Sequence[Token]) -> Value:
+        self.depth += 1
+        if self.depth > 40:
+            raise ParseError("nested too deep")
+        try:
+            return self.listing(_trimmed(tokens))
+        finally:
+            self.depth -= 1
+
+    def listing(self, tokens: Sequence[Token]) -> Value:
+        if not tokens:
+            raise ParseError("nothing to read")
+        pieces, found = _split(tokens, _SEPARATORS)
+        if not found:
+            return self.relation(tokens)
+        if "implies" in found:  # of a derivation only the end is the answer
+            last = max(index for index, kind in enumerate(found) if kind == "implies")
+            return self.listing(_rejoined(tokens, pieces, last + 1))
+        parts = [piece for piece in (_trimmed(piece) for piece in pieces) if piece]
+        if len(parts) > _MAX_ITEMS:
+            raise ParseError("too many items")
+        if len(parts) == 1:
+            return self.relation(parts[0])
+        joiner = "or" if "or" in found else ","
+        return _listing([self.relation(part) for part in parts], joiner)
+
+    def relation(self, tokens: Sequence[Token]) -> Value:
+        pieces, operators = _split(tokens, RELATIONS)
+        if not operators:
+            return self.set(tokens)
+        if not pieces[0]:
+            pieces, operators = pieces[1:], operators[1:]
+        if not operators:
+            return self.set(pieces[0])
+        if not pieces[-1]:
+            raise ParseError("a relation without its right side")
+        if operators[-1] == "equiv" and any(token.kind == "pmod" for token in pieces[-1]):
+            return self.congruence(pieces)
+        return _related([self.side(piece) for piece in pieces], operators)
+
+    def congruence(self, pieces: Sequence[Sequence[Token]]) -> Value:
+        (residue, modulus), _ = _split(pieces[-1], ("pmod",))
+        residue = residue[:-1] if residue and residue[-1].kind == "(" else residue
+        modulus = modulus[:-1] if len(residue) < len(pieces[-1]) and modulus[-1].kind == ")" else modulus
+        residue_value = Call("mod", (self.expression(residue), parse(_bare(modulus))))
+        return Relation((self.side(pieces[0]), Call("class", (residue_value, parse(_bare(modulus))))), ("=",))
+
+    def side(self, tokens: Sequence[Token]) -> Value:
+        try:
+            return self.set(_trimmed(tokens))
+        except ParseError:
+            words = " ".join(token.value for token in tokens)
+            if any(token.kind not in ("word", "text", "symbol", "command") for token in tokens):
+                raise
+            return Words(words_of(words))
+
+    def set(self, tokens: Sequence[Token]) -> Value:
+        if not tokens:
+            raise ParseError("nothing to read")
+        for operator in ("cup", "setminus", "cap"):
+            pieces, found = _split(tokens, (operator,))
+            if found:
+                parts = tuple(_as_set(self.set(_trimmed(piece))) for piece in pieces if piece)
+                return parts[0] if len(parts) == 1 else Union(parts, operator)  # type: ignore[arg-type]
+        return self.bracketed(tokens)
+
+    def bracketed(self, tokens: Sequence[Token]) -> Value:
+        first, last = tokens[0].kind, tokens[-1].kind
+        if first in _OPENINGS and last in _CLOSINGS and _closes_at_end(tokens):
+            inner = tokens[1:-1]
+            if first == "{set":
+                return self.braced(inner)
+            if first in ("(", "[", "<angle"):
+                return self.in_brackets(inner, first, last)
+            if first == "{":
+                return self.value(inner)
+        if any(token.kind == "environment" for token in tokens):
+            return self.with_environment(tokens)
+        if len(tokens) > 3 and (vector := self.combined(tokens)) is not None:
+            return vector
+        return self.quantity(tokens)
+
+    def in_brackets(self, inner: Sequence[Token], first: str, last: str) -> Value:
+        opening = "<" if first == "<angle" else first
+        closing = ">" if last == "angle>" else last
+        pieces, found = _split(inner, (",", ";"))
+        parts = [piece for piece in (_trimmed(piece) for piece in pieces) if piece]
+        if not found:
+            if not parts:
+                raise ParseError("empty brackets")
+            if (opening == "(") != (closing == ")"):
+                raise ParseError("the brackets do not match")
+            return self.value(inner)
+        items = tuple(self.relation(part) for part in parts)
+        if len(items) == 1:
+            return items[0]
+        if len(items) == 2 and (opening == "(") != (closing == ")") and "<" not in opening:
+            low, high = items
+            if isinstance(low, EXPRESSIONS) and isinstance(high, EXPRESSIONS):
+                return Interval(low, high, opening == "[", closing == "]")
+        return Bracketed(items, opening, closing)  # type: ignore[arg-type]
+
+    def braced(self, inner: Sequence[Token]) -> Value:
+        if not inner:
+            return Braced(())
+        for bar in ("|", ":"):
+            pieces, found = _split(inner, (bar,))
+            if len(found) == 1 and len(pieces[0]) <= 4:
+                return self.value(pieces[1])  # {x | x > 2}
+        inside = self.value(inner)
+        if isinstance(inside, Listing):
+            return Braced(inside.items)
+        return Braced((inside,))
+
+    def with_environment(self, tokens: Sequence[Token]) -> Value:
+        matrix = environment(tokens, self.value)
+        if matrix is not None:
+            return matrix
+        combined = self.combined(tokens)
+        if combined is None:
+            raise ParseError("an environment inside an expression")
+        return combined
+
+    def combined(self, tokens: Sequence[Token]) -> Value | None:
+        """Read a sum of multiples of vectors or matrices, entry by entry."""
+        is_vector = any(token.kind in (",", "environment") for token in tokens)
+        return combination(tokens, self.value) if is_vector else None
+
+    # -- units ---------------------------------------------------------------------------------
+
+    def quantity(self, tokens: Sequence[Token]) -> Value:
+        if tokens[0].kind in _MONEY or (len(tokens) > 2 and tokens[1].kind in _MONEY):
+            return self.money(tokens)
+        if tokens[-1].kind == "%" and len(tokens) > 1:
+            return Percent(self.expression(tokens[:-1]))
+        if tokens[-1].kind in _MONEY and len(tokens) > 1:
+            return self.money([tokens[-1], *tokens[:-1]])
+        for place in range(1, len(tokens)):
+            if self.may_begin_unit(tokens, place):
+                start = place + (tokens[place].kind == "^")
+                unit = read_unit(tokens[start:], self.max_unit_words)
+                if unit is not None:
+                    return self.with_unit(tokens[:place], unit)
+                if (scaled := self.scaled(tokens, place)) is not None:
+                    return scaled
+        return self.ratio(tokens)
+
+    def may_begin_unit(self, tokens: Sequence[Token], place: int) -> bool:
+        token, before = tokens[place], tokens[place - 1]
+        if before.kind in ("^", "_", "/", "*", "+", "-") or before.value in ("sqrt", "frac"):
+            return False
+        if token.kind == "text":
+            return True
+        if token.kind == "in":
+            return place == len(tokens) - 1
+        if token.kind == "degree":
+            return before.kind != "^"
+        if token.kind == "word":
+            if not any(earlier.kind == "number" for earlier in tokens[:place]):
+                return False
+            is_long = len(token.value) >= 3 and token.is_spaced
+            return is_unit(token.value) or is_long or scale_of(token.value) is not None
+        if token.kind == "^":
+            return [part.kind for part in tokens[place + 1 :][:3]] in (
+                ["degree"],
+                ["{", "degree", "}"],
+                ["degree", "text"],
+                ["degree", "symbol"],
+            )
+        is_letter = token.kind == "symbol" and token.is_spaced and token.value in LETTER_UNITS
+        return is_letter and before.kind == "number" and place == 1
+
+    def with_unit(self, tokens: Sequence[Token], unit: object) -> Value:
+        core = self.quantity(tokens)
+        if isinstance(core, Percent | Ratio):
+            return core
+        if isinstance(core, Quantity):  # "$5 per hour": the sign before it is the unit
+            return core
+        if isinstance(core, EXPRESSIONS):
+            return Quantity(core, unit)  # type: ignore[arg-type]
+        raise ParseError("a unit belongs to a number")
+
+    def scaled(self, tokens: Sequence[Token], place: int) -> Value | None:
+        """Read ``5 million dollars``: the word multiplies."""
+        scale = scale_of(tokens[place].value)
+        if scale is None or tokens[place].kind not in ("word", "text"):
+            return None
+        value = Product((self.expression(tokens[:place]), Number(scale)))
+        if place + 1 == len(tokens):
+            return value
+        unit = read_unit(tokens[place + 1 :], self.max_unit_words)
+        return None if unit is None else Quantity(value, unit)
+
+    def money(self, tokens: Sequence[Token]) -> Value:
+        place = 0 if tokens[0].kind in _MONEY else 1
+        name = _MONEY[tokens[place].kind]
+        unit = read_unit([Token("word", name, False)], 1)
+        rest = [*tokens[:place], *tokens[place + 1 :]]
+        value = self.quantity(rest)
+        if isinstance(value, Quantity):
+            value = value.value
+        if unit is None or not isinstance(value, EXPRESSIONS):
+            raise ParseError("a currency belongs to a number")
+        return Quantity(value, unit)
+
+    def ratio(self, tokens: Sequence[Token]) -> Value:
+        pieces, found = _split(tokens, (":",))
+        if not found:
+            return self.expression(tokens)
+        if not all(pieces):
+            raise ParseError("a ratio with an empty part")
+        return Ratio(tuple(self.expression(piece) for piece in pieces))
+
+    def expression(self, tokens: Sequence[Token]) -> Expression:
+        if len(tokens) == 1 and tokens[0].kind == "dots":
+            return Symbol("...")
+        if tokens[0].value in ("emptyset", "mathbb"):
+            return _named_set(tokens)  # type: ignore[return-value]
+        if len(tokens) == 1 and tokens[0].kind == "number":
+            return number(tokens[0].value)
+        if len(tokens) == 1 and tokens[0].kind == "word" and len(tokens[0].value) > 2:
+            raise ParseError("a word")
+        return parse(tokens)
+
+
+def _trimmed(tokens: Sequence[Token]) -> Sequence[Token]:
+    start, end = 0, len(tokens)
+    while start < end and tokens[start].kind in (",", ";", ":", "newline", "therefore", "."):
+        start += 1
+    while end > start and tokens[end - 1].kind in (",", ";", ":", "newline"):
+        end -= 1
+    return tokens[start:end]
+
+
+def _split(
+    tokens: Sequence[Token], kinds: Iterable[str]
+) -> tuple[list[Sequence[Token]], list[str]]:
+    """Cut tokens at separators that no bracket holds; also list the separators."""
+    depth, start = 0, 0
+    pieces: list[Sequence[Token]] = []
+    found: list[str] = []
+    for place, token in enumerate(tokens):
+        kind = token.kind
+        if kind in _OPENINGS:
+            depth += 1
+        elif kind in _CLOSINGS:
+            depth = max(0, depth - 1)
+        elif kind == "environment":
+            depth += 1 if token.value.startswith("begin") else -1
+        elif depth == 0 and kind in kinds:
+            pieces.append(tokens[start:place])
+            found.append(kind)
+            start = place + 1
+    pieces.append(tokens[start:])
+    return pieces, found
+
+
+def _rejoined(
+    tokens: Sequence[Token], pieces: Sequence[Sequence[Token]], first: int
+) -> Sequence[Token]:
+    skipped = sum(len(piece) + 1 for piece in pieces[:first])
+    return tokens[skipped:]
+
+
+def _closes_at_end(tokens: Sequence[Token]) -> bool:
+    """Tell whether the first bracket is closed by the last token."""
+    depth = 0
+    for token in tokens[:-1]:
+        depth += (token.kind in _OPENINGS) - (token.kind in _CLOSINGS)
+        if depth == 0:
+            return False
+    return True
+
+
+def _as_set(value: Value) -> Value:
+    if isinstance(value, Bracketed) and len(value.items) == 2:
+        low, high = value.items
+        if isinstance(low, EXPRESSIONS) and isinstance(high, EXPRESSIONS):
+            return Interval(low, high, value.opening == "[", value.closing == "]")
+    return value
+
+
+def _listing(items: Sequence[Value], joiner: str) -> Value:
+    flat: list[Value] = []
+    for item in items:
+        flat.extend(item.items if isinstance(item, Listing) else signed(item))
+    return Listing(tuple(flat), joiner)  # type: ignore[arg-type]
+
+
+def _bare(tokens: Sequence[Token]) -> Sequence[Token]:
+    """Take off the braces or brackets around a modulus."""
+    while len(tokens) > 2 and tokens[0].kind in ("{", "(") and tokens[-1].kind in ("}", ")"):
+        tokens = tokens[1:-1]
+    return tokens
+
+
+def _named_set(tokens: Sequence[Token]) -> Value:
+    if tokens[0].value == "emptyset" and len(tokens) == 1:
+        return Braced(())
+    named = parse(tokens)
+    return REALS if named == Symbol("mathbb R") else named
+
+
+def _related(sides: Sequence[Value], operators: Sequence[str]) -> Value:
+    if "approx" in operators:
+        place = operators.index("approx")
+        if place or not is_name(sides[0]):  # the exact side is the answer, the rounding is not
+            sides, operators = sides[: place + 1], operators[:place]
+        else:
+            operators = ["=" if operator == "approx" else operator for operator in operators]
+    return Relation(tuple(sides), tuple(operators)) if operators else sides[0]
+
+
+def is_name(value: Value) -> bool:
+    r"""Tell whether a side only names what is asked for: ``x``, ``f(x)``, ``\text{Area}``, ``AB``.
+
+    Args:
+        value: The left side of an equation.
+    """
+    match value:
+        case Symbol() | Words():
+            return True
+        case Call(name, _):
+            return name not in ("pm",)
+        case Product(factors):
+            return all(is_name(factor) for factor in factors)
+        case Power(Symbol(), Symbol() | Number(-1 | Fraction())):
+            return False
+        case Power(Call(), Number()):
+            return True
+        case Constant("i"):
+            return True
+        case Bracketed(items, _, _) | Listing(items, _):
+            return all(is_name(item) for item in items)
+        case Ratio(parts):
+            return all(is_name(part) for part in parts)
+    return False
+
+
+def signed(value: Value) -> tuple[Value, ...]:
+    r"""List what a value with ``\pm`` stands for; other values stand for themselves.
+
+    Args:
+        value: Any.
+    """
+    if isinstance(value, Relation) and value.operators == ("=",):
+        left, right = value.sides
+        return tuple(Relation((left, part), ("=",)) for part in signed(right))
+    if isinstance(value, Quantity):
+        return tuple(
+            Quantity(part, value.unit) if isinstance(part, EXPRESSIONS) else part
+            for part in signed(value.value)
+        )
+    if not isinstance(value, EXPRESSIONS) or not _has_sign(value):
+        return (value,)
+    count = _count_signs(value)
+    if count > _MAX_SIGNS:
+        return (value,)
+    return tuple(
+        _with_signs(value, iter(choice)) for choice in product((1, -1), repeat=count)
+    )
+
+
+def _has_sign(node: Expression) -> bool:
+    return _count_signs(node) > 0
+
+
+def _count_signs(node: Expression) -> int:
+    own = isinstance(node, Call) and node.name == "pm"
+    return own + sum(_count_signs(child) for child in children(node))
+
+
+def _with_signs(node: Expression, signs: "Iterable[int]") -> Expression:
+    choose = iter(signs)
+
+    def chosen(part: Expression) -> Expression:
+        match part:
+            case Call("pm", (inner,)):
+                sign = next(choose)
+                inside = chosen(inner)
+                return inside if sign > 0 else Product((MINUS_ONE, inside))
+            case Sum(terms):
+                return Sum(tuple(chosen(term) for term in terms))
+            case Product(factors):
+                return Product(tuple(chosen(factor) for factor in factors))
+            case Power(base, exponent):
+                return Power(chosen(base), chosen(exponent))
+            case Call(name, arguments):
+                return Call(name, tuple(chosen(argument) for argument in arguments))
+        return part
+
+    return chosen(node)
+

@@ -1,0 +1,103 @@
+r"""The expression tree: what ``\frac{x+1}{2}`` is once it has been read.
+
+A node holds its children and nothing else: it is frozen, hashable and compared by its parts, and
+no node evaluates anything. Subtraction is a product with -1 and division a power of -1, a square
+root is a power of 1/2, so that one meaning has few shapes.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """An exact rational constant; ``places`` counts the decimals of one written as 0.50."""
+
+    value: Fraction | int
+    places: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A letter or a name: ``x``, ``x_1``, ``alpha``, ``f'``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A number with a name of its own: ``pi``, ``e``, ``i`` or ``oo`` (infinity)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Terms added up; at least two."""
+
+    terms: tuple["Expression", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Factors multiplied; at least two."""
+
+    factors: tuple["Expression", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    r"""A base raised to an exponent: ``x^2``, ``\sqrt{x}`` (1/2), ``1/x`` (-1)."""
+
+    base: "Expression"
+    exponent: "Expression"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    r"""A function of its arguments: ``sin``, ``log`` (argument, base), ``binom``, ``f`` ….
+
+    Known names: sin cos tan cot sec csc, arcsin … arccsc, sinh … coth, arsinh artanh arcosh,
+    ``ln`` (one argument), ``log`` (argument, base), ``exp``, ``abs``, ``floor``, ``ceil``,
+    ``factorial``, ``binom`` (n, k), ``gcd`` ``lcm`` ``min`` ``max`` (any number), ``mod`` (a, n),
+    ``re`` ``im`` ``conj`` ``arg``, ``det`` and ``pm`` (one argument: plus or minus it). Any other
+    name is a function that nothing is known about.
+    """
+
+    name: str
+    arguments: tuple["Expression", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Binder:
+    r"""A construct that binds a variable: ``sum``, ``prod``, ``int`` or ``lim``.
+
+    ``low`` and ``high`` are None for an indefinite integral; a limit has its point in ``low``.
+    """
+
+    name: str
+    body: "Expression"
+    variable: str
+    low: "Expression | None" = None
+    high: "Expression | None" = None
+
+
+Expression = Number | Symbol | Constant | Sum | Product | Power | Call | Binder
+
+ZERO, ONE, MINUS_ONE, HALF = Number(0), Number(1), Number(-1), Number(Fraction(1, 2))
+
+
+def children(node: Expression) -> tuple[Expression, ...]:
+    """List the expressions that a node is directly made of."""
+    match node:
+        case Sum(terms):
+            return terms
+        case Product(factors):
+            return factors
+        case Power(base, exponent):
+            return (base, exponent)
+        case Call(_, arguments):
+            return arguments
+        case Binder(_, body, _, low, high):
+            return (body, *(part for part in (low, high) if part is not None))
+    return ()

@@ -1,0 +1,189 @@
+r"""Units of measure: ``cm^2``, ``miles per hour``, ``\text{ dollars}`` as a dimension and a scale.
+
+A known unit has exact factors to the base of its dimension, so 1 m is 100 cm. A noun that counts
+things (apples, students, ways) is no unit of measure: it says what the number is of, nothing more.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+
+from mathrl.rewards.tokens import Token
+
+_TABLE = """
+length: m meter meters metre metres 1; km kilometer kilometers kilometre kilometres 1000;
+    cm centimeter centimeters centimetre centimetres 1/100; dm decimeter decimeters 1/10;
+    mm millimeter millimeters millimetre millimetres 1/1000; um micrometer micrometers 1/1000000;
+    nm nanometer nanometers 1/1000000000; in inch inches 127/5000; ft foot feet 381/1250;
+    yd yard yards 1143/1250; mi mile miles 201168/125
+mass: g gram grams 1; kg kilogram kilograms kilo kilos 1000; mg milligram milligrams 1/1000;
+    lb lbs pound pounds 45359237/100000; oz ounce ounces 45359237/1600000;
+    ton tons tonne tonnes 1000000
+time: s sec secs second seconds 1; min mins minute minutes 60; h hr hrs hour hours 3600;
+    day days 86400; week weeks 604800; ms millisecond milliseconds 1/1000
+month: month months 1; year years yr yrs 12; decade decades 120; century centuries 1200
+volume: l L liter liters litre litres 1/1000; ml mL milliliter milliliters millilitre 1/1000000;
+    cc 1/1000000; gallon gallons gal 473176473/125000000000; quart quarts 473176473/500000000000;
+    pint pints 473176473/1000000000000; cup cups 473176473/2000000000000
+angle: degree degrees deg \N{DEGREE SIGN} 1
+radian: radian radians rad rads 1
+temperature: celsius \N{DEGREE SIGN}C 1
+fahrenheit: fahrenheit \N{DEGREE SIGN}F 1
+kelvin: kelvin kelvins K 1
+dollar: dollar dollars usd USD bucks $ 1; cent cents 1/100; dime dimes 1/10; nickel nickels 1/20
+euro: euro euros eur EUR 1
+pound: gbp GBP 1
+yuan: yuan rmb 1
+yen: yen 1
+rupee: rupee rupees Rs Rs. 1
+force: N newton newtons 1
+energy: J joule joules 1; kJ kilojoule kilojoules 1000; cal calorie calories 523/125
+power: W watt watts 1; kW kilowatt kilowatts 1000
+voltage: V volt volts 1
+current: A amp amps ampere amperes 1
+pressure: Pa pascal pascals 1; kPa 1000; atm 101325
+frequency: Hz hertz 1; kHz 1000; MHz 1000000
+amount: mol moles mole 1
+speed: mph 1397/3125; kph kmh kmph 5/18
+"""
+_AREAS = {"acre": "25292852640000/6250000000", "hectare": "10000", "ha": "10000"}
+_POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
+_COMPOUND = {"volume": {"length": 3}, "speed": {"length": 1, "time": -1}}
+_SCALES = {
+    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12,
+    "dozen": 12, "k": 1000,
+}  # fmt: skip
+_NOT_UNITS = frozenset(
+    "and or plus minus times half halves third thirds fourth fourths fifth fifths sixth sixths"
+    " seventh seventh eighth eighths ninth ninths tenth tenths hundredth hundredths thousandth"
+    " thousandths millionth not never but except mod over choose factorial if then"
+    " none nothing infinity undefined pi root sqrt log where".split()
+)
+LETTER_UNITS = frozenset("m g s h L l N J W V K A".split())
+_WORD = re.compile(r"[A-Za-z\N{DEGREE SIGN}$.']+")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit: what it measures, how many base units it is, and its name where it is unknown."""
+
+    dimension: tuple[tuple[str, int], ...]
+    scale: Fraction
+    name: str
+
+    @property
+    def is_known(self) -> bool:
+        """Tell a unit of measure from a noun that counts things."""
+        return bool(self.dimension)
+
+
+@cache
+def _table() -> dict[str, tuple[dict[str, int], Fraction]]:
+    units: dict[str, tuple[dict[str, int], Fraction]] = {}
+    text = _TABLE.replace("\\N{DEGREE SIGN}", "\N{DEGREE SIGN}")
+    for line in re.sub(r"\n\s+", " ", text).strip().splitlines():
+        kind, _, groups = line.partition(":")
+        for group in groups.split(";"):
+            *names, factor = group.split()
+            dimension = _COMPOUND.get(kind, {kind: 1})
+            for name in names:
+                units[name] = (dimension, Fraction(factor))
+    for name, factor in _AREAS.items():
+        units[name] = units[f"{name}s"] = ({"length": 2}, Fraction(factor))
+    return units
+
+
+def is_unit(word: str) -> bool:
+    """Tell whether a word is the name of a known unit."""
+    table = _table()
+    return word in table or word.lower() in table
+
+
+def scale_of(word: str) -> int | None:
+    """Give the number that a word multiplies by (``million``), or None."""
+    return _SCALES.get(word.lower())
+
+
+def read_unit(tokens: Sequence[Token], max_words: int) -> Unit | None:
+    """Read tokens as one unit phrase: ``cm^2``, ``miles per hour``, ``red balls``.
+
+    Args:
+        tokens: All that follows a number.
+        max_words: Words that a phrase may have.
+
+    Returns:
+        The unit, or None where the tokens are something else.
+    """
+    words = _words(tokens)
+    if words is None or not words or len(words) > 2 * max_words:
+        return None
+    dimension: dict[str, int] = {}
+    scale = Fraction(1)
+    sign, pending, names = 1, 1, []
+    last: tuple[dict[str, int], Fraction, int] | None = None
+    for word in words:
+        lower = word.lower()
+        if lower in _NOT_UNITS or lower in _SCALES:
+            return None
+        if lower in ("per", "/", "a", "an", "each", "every"):
+            sign = -1 if lower != "a" or names else sign
+        elif word[0] == "^" or lower in ("squared", "cubed"):
+            power = int(word[1:]) if word[0] == "^" else _POWERS[lower]
+            if last is None or not 2 <= power <= 3:
+                return None
+            _multiply(dimension, last[0], last[2] * (power - 1))
+            scale *= last[1] ** (last[2] * (power - 1))
+        elif lower in _POWERS:
+            pending = _POWERS[lower]
+        elif known := _table().get(word) or _table().get(lower):
+            _multiply(dimension, known[0], sign * pending)
+            scale *= known[1] ** (sign * pending)
+            last = (known[0], known[1], sign)
+            pending = 1
+            names.append(lower)
+        else:
+            names.append(lower)
+    kept = tuple(sorted((kind, power) for kind, power in dimension.items() if power))
+    return Unit(kept, scale if kept else Fraction(1), " ".join(names))
+
+
+def _multiply(dimension: dict[str, int], other: dict[str, int], power: int) -> None:
+    for kind, exponent in other.items():
+        dimension[kind] = dimension.get(kind, 0) + exponent * power
+
+
+def _words(tokens: Sequence[Token]) -> list[str] | None:
+    """Flatten tokens into words, ``/`` and powers such as ``^2``; None where one is neither."""
+    words: list[str] = []
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
+        if token.kind in ("text", "word", "symbol"):
+            found = _WORD.findall(token.value.replace("/", " per ").replace("-", " "))
+            has_digits = any(character.isdigit() for character in token.value)
+            if has_digits or (not found and token.value.strip(" .,;")):
+                return None
+            if token.kind == "symbol" and token.value not in LETTER_UNITS:
+                return None
+            words.extend(word if word[-1] != "." else word.rstrip(".") or "of" for word in found)
+        elif token.kind == "/":
+            words.append("/")
+        elif token.kind == "^":
+            index += 1
+            inner = tokens[index : index + 3]
+            if inner and inner[0].kind == "{" and len(inner) == 3 and inner[2].kind == "}":
+                inner = inner[1:2]
+                index += 2
+            if not inner or inner[0].kind != "number" or not inner[0].value.isdigit():
+                return None
+            words.append(f"^{inner[0].value}")
+        elif token.kind == "degree":
+            words.append("degree")
+        elif token.kind == "in":
+            words.append("in")
+        elif token.kind not in ("*", "."):
+            return None
+        index += 1
+    return words
