@@ -75,14 +75,11 @@ def call(function: str, *arguments: Any, timeout_s: float) -> Any:
         raise ValueError(f"timeout_s must be a number of seconds, got {timeout_s}")
     request = pickle.dumps((function, arguments))
     try:
-        message = _ask(request, timeout_s)
-    except _WorkerDied:  # somebody may have killed it: that is worth one more try
-        try:
-            message = _ask(request, timeout_s)
-        except _WorkerDied as death:
-            death.report(function)
+        message = _ask_twice(request, timeout_s)
     except TimeoutError:
         raise TimeoutError(f"{function} took more than {timeout_s:g} s") from None
+    except _WorkerDied as death:
+        raise death.as_error(function) from None
     if "memory" in message:
         raise MemoryError(f"{function} needed more than {MEMORY_BYTES >> 20} MiB")
     if "fault" in message:
@@ -90,7 +87,10 @@ def call(function: str, *arguments: Any, timeout_s: float) -> Any:
     return message["value"]
 
 
-def _ask(request: bytes, timeout_s: float) -> dict[str, Any]:
+def _ask_twice(request: bytes, timeout_s: float) -> dict[str, Any]:
+    """Ask another worker where one died: somebody else may have killed it."""
+    with suppress(_WorkerDied), _pool.worker() as worker:
+        return worker.ask(request, timeout_s)
     with _pool.worker() as worker:
         return worker.ask(request, timeout_s)
 
@@ -102,11 +102,11 @@ class _WorkerDied(Exception):
         super().__init__(reason)
         self.exit_code = exit_code
 
-    def report(self, function: str) -> NoReturn:
+    def as_error(self, function: str) -> MemoryError | GradingError:
         """Say it in the caller's terms."""
         if self.exit_code in _OUT_OF_MEMORY:
-            raise MemoryError(f"{function} ran out of memory or stack: {self}") from None
-        raise GradingError(f"no worker for {function}: twice, {self}") from None
+            return MemoryError(f"{function} ran out of memory or stack: {self}")
+        return GradingError(f"no worker for {function}: twice, {self}")
 
 
 class _Worker:
@@ -244,9 +244,9 @@ class _Worker:
         raise _WorkerDied(f"the process is gone{self._said()}")
 
     def _said(self) -> str:
-        said = (self._noise + self._received[-1000:]).decode(errors="replace").split("\n")
-        lines = [line for line in said if line.strip()]
-        return f"; it said {lines[-1]!r}" if lines else ""
+        lines = (self._noise + self._received[-1000:]).decode(errors="replace").split("\n")
+        said = [line for line in lines if line.strip()]
+        return f"; it said {said[-1]!r}" if said else ""
 
 
 def _read_message(line: bytes) -> dict[str, Any] | None:
@@ -292,9 +292,7 @@ class _Pool:
                 if len(self._workers) < (os.cpu_count() or 1):
                     return self._start()
                 if not self.changed.wait(deadline - time.monotonic()):
-                    raise GradingError(
-                        f"no worker was free for {MAX_WAIT_S:g} s: grade from fewer threads"
-                    )
+                    raise GradingError(f"no worker free for {MAX_WAIT_S:g} s: use fewer threads")
             return self._idle.pop()
 
     def _start(self) -> _Worker:
@@ -321,8 +319,9 @@ class _Pool:
         """End every worker, also those at work."""
         with self.changed:
             self._is_closed = True
-            for worker in self._workers:
-                worker.close()
+            while self._workers:
+                self._workers.pop().close()
+            self._idle.clear()
             self.changed.notify_all()
 
     def abandon(self) -> None:
@@ -475,10 +474,8 @@ def _write(replies: int, message: dict[str, Any]) -> None:
 
 def _set_limits() -> None:
     """Limit what every fork inherits: memory, and no core dumps or files."""
-    try:
-        import resource
-    except ImportError:  # not on Windows, where workers do not run anyway
-        return
+    import resource  # not on Windows, where this module only has to be importable
+
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, 0)
     if baseline := _address_space():
