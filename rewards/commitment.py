@@ -49,6 +49,8 @@ def refusal(prediction: Value, gold: Value, written: str, comparison: Comparison
     if isinstance(prediction, Relation) and not isinstance(gold, Relation):
         if not _is_consistent(prediction, comparison):
             return "the sides of the equation differ"
+        if len(set(prediction.sides)) < len(prediction.sides):
+            return "an identity gives no answer"
     wanted, given = _expressions(gold), _expressions(prediction)
     if any(_letters(part) for part in wanted):
         return None

@@ -5,7 +5,7 @@ symmetric: what (a, b) gives, (b, a) gives. A rule answers True, False or None; 
 "undecided", and the pairs of expressions it hung on are kept for tier 4.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -51,6 +51,10 @@ _NOTHING = frozenset(
     ("no solution", "no solutions", "none", "no real solution", "no real solutions", "empty set")
 )
 _DOTS = Symbol("...")
+_DIRECTIONS = frozenset(
+    f"{style} {letter}" for style in ("hat", "mathbf", "vec", "bm", "overrightarrow")
+    for letter in ("i", "j", "k", "imath", "jmath")
+)
 
 
 class Comparison:
@@ -92,7 +96,7 @@ class Comparison:
 
     def expressions(self, first: Expression, second: Expression) -> Verdict:
         if isinstance(first, Number) and isinstance(second, Number):
-            return first.value == second.value
+            return first.value == second.value or self.is_rounding(first, second)
         self.tier = max(self.tier, 2)
         if (signs := self.with_signs(first, second)) is not NotImplemented:
             return signs  # type: ignore[no-any-return]
@@ -157,6 +161,9 @@ class Comparison:
             verdicts.append(verdict)
         return None if None in verdicts else True
 
+    def ordered_or_false(self, first: Sequence[Value], second: Sequence[Value] | None) -> Verdict:
+        return False if second is None else self.ordered(first, second)
+
     def unordered(self, first: Sequence[Value], second: Sequence[Value]) -> Verdict:
         if len(first) != len(second):
             return False
@@ -219,9 +226,14 @@ class Comparison:
         if first_name == second_name:
             return verdict if verdict is not None else None
         match first_name, second_name:
-            case Call(one, (Symbol(old),)), Call(other, (Symbol(new),)) if one == other:
-                if isinstance(first_value, EXPRESSIONS):
-                    return self.is_equal(substituted(first_value, old, new), second_value)
+            case Call(one, old), Call(other, new) if one == other and len(old) == len(new):
+                letters = {
+                    before.name: after.name
+                    for before, after in zip(old, new, strict=True)
+                    if isinstance(before, Symbol) and isinstance(after, Symbol)
+                }
+                if len(letters) == len(old) and isinstance(first_value, EXPRESSIONS):
+                    return self.is_equal(substituted(first_value, letters), second_value)
             case (Words(), _) | (_, Words()):
                 return verdict
             case (Call(one, _), Symbol()) | (Symbol(), Call(one, _)):
@@ -272,8 +284,11 @@ def assignment(value: Value) -> tuple[Value, Value] | None:
     Returns:
         The name and the value, or None where it is no definition.
     """
-    if not isinstance(value, Relation) or not is_name(value.sides[0]):
+    if not isinstance(value, Relation):
         return None
+    if not is_name(value.sides[0]):  # 5 = x
+        is_turned = value.operators == ("=",) and isinstance(value.sides[1], Symbol)
+        return (value.sides[1], value.sides[0]) if is_turned else None
     if value.operators == ("in",):
         return value.sides[0], value.sides[1]
     if all(operator == "=" for operator in value.operators):
@@ -281,25 +296,24 @@ def assignment(value: Value) -> tuple[Value, Value] | None:
     return None
 
 
-def substituted(node: Expression, old: str, new: str) -> Expression:
-    """Rename a letter: f(x) = x + 1 is f(t) = t + 1.
+def substituted(node: Expression, letters: Mapping[str, str]) -> Expression:
+    """Rename letters, all at once: f(x) = x + 1 is f(t) = t + 1.
 
     Args:
         node: An expression.
-        old: The letter to replace.
-        new: What it becomes.
+        letters: What each letter becomes.
     """
     match node:
         case Symbol(name):
-            return Symbol(new) if name == old else node
+            return Symbol(letters.get(name, name))
         case Sum(terms):
-            return Sum(tuple(substituted(term, old, new) for term in terms))
+            return Sum(tuple(substituted(term, letters) for term in terms))
         case Product(factors):
-            return Product(tuple(substituted(factor, old, new) for factor in factors))
+            return Product(tuple(substituted(factor, letters) for factor in factors))
         case Power(base, exponent):
-            return Power(substituted(base, old, new), substituted(exponent, old, new))
+            return Power(substituted(base, letters), substituted(exponent, letters))
         case Call(name, arguments):
-            return Call(name, tuple(substituted(part, old, new) for part in arguments))
+            return Call(name, tuple(substituted(part, letters) for part in arguments))
     return node
 
 
@@ -384,16 +398,30 @@ def _relation(self: Comparison, first: Value, second: Value) -> Any:
     if isinstance(second, Listing):
         if len(signed(first)) > 1:
             return self.unordered(signed(first), second.items)
+        if (spread := _spread(first)) is not None:
+            return self.is_equal(spread, second)
         return _listing_to_set(self, second, first)
     if defined := assignment(first):
         return self.is_equal(defined[1], second)
     if (solved := solution(first)) is not None:
         return self.is_equal(solved, second)
-    if all(operator == "=" for operator in first.operators) and isinstance(second, EXPRESSIONS):
-        if _has_letters(first.sides[0]):
-            return False
-        return self.is_equal(first.sides[-1], second)
+    if all(operator == "=" for operator in first.operators):
+        last = first.sides[-1]
+        is_derivation = all(
+            not _has_letters(side) or self.is_equal(side, last) for side in first.sides[:-1]
+        )
+        return is_derivation and self.is_equal(last, second)
     return False
+
+
+def _spread(relation: Relation) -> Listing | None:
+    """Write (x, y) = (1, 2) as x = 1, y = 2."""
+    match relation:
+        case Relation((Bracketed(names, _, _), Bracketed(values, _, _)), ("=",)):
+            if len(names) == len(values):
+                pairs = zip(names, values, strict=True)
+                return Listing(tuple(Relation(pair, ("=",)) for pair in pairs))
+    return None
 
 
 def _has_letters(value: Value) -> bool:
@@ -553,9 +581,41 @@ def _matrix(self: Comparison, first: Value, second: Value) -> Any:
         if [len(row) for row in first.rows] != [len(row) for row in second.rows]:
             return False
         return self.ordered(_entries(first), _entries(second))
-    if isinstance(second, Bracketed) and (len(first.rows) == 1 or len(first.rows[0]) == 1):
-        return self.ordered(_entries(first), second.items)
+    if isinstance(second, Bracketed):
+        if len(first.rows) == 1 or len(first.rows[0]) == 1:
+            return self.ordered(_entries(first), second.items)
+        rows = [row.items for row in second.items if isinstance(row, Bracketed)]
+        if [len(row) for row in rows] != [len(row) for row in first.rows]:
+            return False
+        return self.ordered(_entries(first), [item for row in rows for item in row])
+    if isinstance(second, EXPRESSIONS) and len(first.rows[0]) == 1:
+        return self.ordered_or_false(_entries(first), _components(self, second, len(first.rows)))
     return False
+
+
+def _components(self: Comparison, value: Expression, count: int) -> Sequence[Value] | None:
+    r"""Read ``2\hat{i} - 3\hat{j}`` and ``\binom{2}{-3}`` as vectors."""
+    if isinstance(value, Call) and value.name == "binom":
+        return value.arguments
+    form = self.form(value)
+    if form is None or count not in (2, 3):
+        return None
+    parts: list[list[Expression]] = [[] for _ in range(count)]
+    for term in value.terms if isinstance(value, Sum) else (value,):
+        factors = list(term.factors) if isinstance(term, Product) else [term]
+        direction = next((factor for factor in factors if _direction(factor) is not None), None)
+        place = None if direction is None else _direction(direction)
+        if direction is None or place is None or place >= count:
+            return None
+        factors.remove(direction)
+        parts[place].append(Product((Number(1), Number(1), *factors)))
+    return [Sum((Number(0), *terms)) for terms in parts]
+
+
+def _direction(value: Expression) -> int | None:
+    if isinstance(value, Symbol) and value.name in _DIRECTIONS:
+        return "ijk".index(value.name.split()[-1][0])
+    return None
 
 
 def _entries(matrix: Matrix) -> tuple[Expression, ...]:
@@ -576,6 +636,8 @@ def _bracketed(self: Comparison, first: Value, second: Value) -> Any:
         if self.policy.is_bracket_loose and first.opening != "[":
             return self.ordered(first.items, second.items)
         return False
+    if isinstance(second, EXPRESSIONS):
+        return self.ordered_or_false(first.items, _components(self, second, len(first.items)))
     return NotImplemented if isinstance(second, Relation) else False
 
 

@@ -73,7 +73,12 @@ def grade(completion: str | Completion, answer: str | None, policy: Policy = EVA
             prediction=prediction.canonical,
             reason=f"{found.cue}: several answers given",
         )
-    return _compare(prediction, gold, policy, found.reason)
+    score = _compare(prediction, gold, policy, found.reason)
+    if score.status == "unparseable" and policy.is_prose_read and found.cue != policy.cues[-1]:
+        later = replace(policy, cues=policy.cues[policy.cues.index(found.cue or "box") + 1 :])
+        second = grade(text, answer, later)
+        return second if second.value else score
+    return score
 
 
 def equivalent(prediction: str, answer: str | None, policy: Policy = EVAL) -> Score:

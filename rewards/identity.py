@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
+from mathrl.rewards.normal import TooLargeError, normal_form
 from mathrl.rewards.syntax import (
     Binder,
     Call,
@@ -61,7 +62,7 @@ def is_identical(first: Expression, second: Expression) -> bool | None:
         True or False, or None where they cannot be evaluated within the budgets.
     """
     letters = _letters(first) | _letters(second)
-    if letters is None:
+    if "..." in letters:
         return None
     if (verdict := _is_same_modular(first, second)) is not None:
         return verdict
@@ -182,12 +183,25 @@ def _modular(node: Expression, values: dict[str, int], generator: random.Random)
             for factor in factors:
                 product = product * _modular(factor, values, generator) % _PRIME
             return product
-        case Power(base, Number(int(exponent))):
+        case Power(base, power):
+            exponent = _whole_exponent(power)
             inner = _modular(base, values, generator)
             if exponent < 0:
                 inner, exponent = _inverse(inner), -exponent
             return pow(inner, exponent, _PRIME)
     raise _NotRationalError
+
+
+def _whole_exponent(node: Expression) -> int:
+    if isinstance(node, Number) and isinstance(node.value, int):
+        return node.value
+    try:
+        value = normal_form(node).rational
+    except (TooLargeError, ZeroDivisionError):
+        value = None
+    if not isinstance(value, int):
+        raise _NotRationalError
+    return value
 
 
 def _inverse(value: int) -> int:
@@ -280,7 +294,9 @@ def _agree(
         gap = abs(left - right)
         size = max(abs(left), abs(right))
         if gap <= size * mp.mpf(10) ** -_AGREE:
-            return True
+            # of a number with more digits than these, agreement proves nothing
+            is_readable = size == 0 or abs(mp.log10(size)) < _DIGITS
+            return True if is_readable else None
         if gap > mp.mpf(10) ** -(_AGREE // 2):
             return False
     # a tiny gap is rounding if it shrinks with more digits, and a difference if it stays

@@ -32,12 +32,15 @@ def last_value(text: str) -> str | None:
     Returns:
         It as written (``x = 5``, ``15x - 80``, ``25\%``), or None where there is none.
     """
+    if "$$$" in text:  # no delimiters
+        return None
+    is_open = _is_open(text)
     text = text[-MAX_TAIL:].rstrip()
-    if len(text) <= _MAX_WHOLE and not _PROSE.search(_TEXT.sub("", text)):
+    if len(text) <= _MAX_WHOLE and not _is_sentence(text):
         if not isinstance(read(tidy(text))[0], Words):
             return text
     formula = _last_formula(text)
-    if formula is None and _is_open(text):
+    if is_open:
         return None
     after = formula[1] if formula else 0
     number = last_number(text[after:])
@@ -55,6 +58,14 @@ def last_value(text: str) -> str | None:
     if number["sign"] and text[after:][start - 1 : start].isalnum():
         written = written.lstrip("+- ")  # the last number of "pages 3-5" is 5
     return written
+
+
+def _is_sentence(text: str) -> bool:
+    """Tell a text with language in it from a formula alone."""
+    text = _TEXT.sub("", text)
+    if _PROSE.search(text):
+        return True
+    return SPAN.search(text) is not None and re.search("[A-Za-z]{2}", SPAN.sub("", text)) is not None
 
 
 def _last_formula(text: str) -> tuple[str, int] | None:
@@ -81,6 +92,8 @@ def _last_formula(text: str) -> tuple[str, int] | None:
 
 def _is_open(text: str) -> bool:
     """Tell whether the text breaks off inside a formula."""
+    if text.count("$$") % 2:
+        return True
     last = text.rfind("$")
     if last < 0 or text.count("$") % 2 == 0:
         return text.rfind(r"\[") > text.rfind(r"\]") or text.rfind(r"\(") > text.rfind(r"\)")

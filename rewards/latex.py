@@ -32,7 +32,8 @@ MAX_DEPTH = 60
 MAX_DIGITS = 4000
 """Digits of one number; Python refuses to convert more than 4300."""
 
-_SUM, _PRODUCT, _POWER = 10, 20, 30
+_SUM, _PRODUCT = 10, 20
+_MAX_PERIOD_START = 20
 _STOP = Token("end", "", False)
 _CLOSING = {"(": ")", "[": "]", "{": "}", "lfloor": "rfloor", "lceil": "rceil", "norm": "norm"}
 _FUNCTIONS = frozenset(
@@ -49,7 +50,7 @@ _DECORATIONS = frozenset(
     " overrightarrow bm pmb mathbfit ddot".split()
 )
 _BEGINS_FACTOR = frozenset(
-    "number symbol word command text ( [ { | lfloor lceil norm repeating".split()
+    "number symbol word command text ( [ { | lfloor lceil norm repeating endless dots".split()
 )
 
 
@@ -112,6 +113,28 @@ def repeating(text: str) -> Number:
     fixed = Fraction(int(whole + decimals or "0"), 10 ** len(decimals))
     value = fixed + Fraction(int(digits), 10 ** len(decimals) * (10 ** len(digits) - 1))
     return Number(value.numerator if value.denominator == 1 else value)
+
+
+def endless(text: str) -> Number:
+    r"""Read a decimal that goes on: ``0.333\ldots`` is 1/3 where the digits show a period.
+
+    Args:
+        text: Digits, a point, digits and the dots.
+
+    Raises:
+        ParseError: It has too many digits.
+    """
+    written = text.partition("\\")[0].rstrip(" .") if "\\" in text else text[:-3].rstrip()
+    whole, _, decimals = written.partition(".")
+    for start in range(len(decimals)):
+        tail = decimals[start:]
+        for period in range(1, len(tail) // 2 + 1):
+            is_enough = len(tail) >= max(3, 2 * period)
+            if is_enough and tail == (tail[:period] * len(tail))[: len(tail)]:
+                return repeating(f"{whole}.{decimals[:start]}({tail[:period]})")
+        if start > _MAX_PERIOD_START:
+            break
+    return number(written)
 
 
 class _Parser:
@@ -193,8 +216,10 @@ class _Parser:
         if kind not in _BEGINS_FACTOR or (kind == "|" and self.bars):
             return False
         before = self.tokens[self.index - 1].kind
-        if kind in ("number", "repeating"):  # "1 2 3" is no product, "June 20" no formula
-            return before not in ("number", "repeating", "!", "word")
+        if kind in ("number", "repeating", "endless"):  # "1 2 3" is no product, nor "June 20"
+            return before not in ("number", "repeating", "endless", "word")
+        if self.next.value in ("choose", "over", "atop"):
+            return False
         if kind == "word" and before == "word":
             return False
         return kind != "text" or len(self.next.value) == 1
@@ -239,6 +264,9 @@ class _Parser:
                 base = Product((base, Number(Fraction(1, 100))))
             elif kind == "'":
                 base = _primed(base, self.primes())
+            elif kind == "_" and isinstance(base, Power) and isinstance(base.base, Symbol):
+                self.advance()  # x^2_1 is x_1^2
+                base = Power(Symbol(f"{base.base.name}_{self.subscript()}"), base.exponent)
             else:
                 return base
 
@@ -266,7 +294,7 @@ class _Parser:
             exponent = self.exponent()
             self.depth -= 1
             return negative(exponent) if sign == "-" else exponent
-        exponent = self.group("{") if self.next.kind == "{" else self.primary()
+        exponent = self.argument()
         if self.next.kind == "^":  # towers lean to the right
             self.advance()
             self.enter()
@@ -336,6 +364,13 @@ class _Parser:
 
     def read_repeating(self) -> Expression:
         return repeating(self.advance().value)
+
+    def read_endless(self) -> Expression:
+        return endless(self.advance().value)
+
+    def read_dots(self) -> Expression:
+        self.advance()
+        return Symbol("...")
 
     def read_symbol(self) -> Expression:
         return self.named(self.advance().value)
@@ -510,6 +545,12 @@ class _Parser:
         """Read the argument of a command: a group or one token."""
         if self.next.kind == "{":
             return self.group("{")
+        if self.next.kind == "word":  # in e^xe^y only the x is raised
+            letters = self.next.value
+            self.tokens[self.index : self.index + 1] = [
+                Token("symbol", letter, False) for letter in letters
+            ]
+            self.next = self.tokens[self.index]
         return self.primary()
 
     def digit_or_argument(self) -> Expression:
@@ -610,6 +651,8 @@ _Rule = Callable[[_Parser], Expression]
 _PRIMARY: dict[str, _Rule] = {
     "number": _Parser.read_number,
     "repeating": _Parser.read_repeating,
+    "endless": _Parser.read_endless,
+    "dots": _Parser.read_dots,
     "symbol": _Parser.read_symbol,
     "word": _Parser.read_word,
     "text": _Parser.read_text,
@@ -686,4 +729,7 @@ def _call(name: str, argument: Expression, base: Expression | None) -> Expressio
         raise ParseError(f"{name} has no base")
     if name == "exp":
         return Power(Constant("e"), argument)
+    if name == "cis":
+        sine = Product((Constant("i"), Call("sin", (argument,))))
+        return Sum((Call("cos", (argument,)), sine))
     return Call(_RENAMED.get(name, name), (argument,))

@@ -37,6 +37,9 @@ def environment(tokens: Sequence[Token], read: ReadValue) -> Value | None:
     is_transposed = len(tokens) > 2 and tokens[-2].kind == "^" and tokens[-1].value in ("T", "t")
     if is_transposed:
         tokens = tokens[:-2]
+    is_determinant = tokens[0].value == "det" or (tokens[0].kind == "|" == tokens[-1].kind)
+    if is_determinant:
+        tokens = tokens[1:-1] if tokens[0].kind == "|" else tokens[1:]
     name = _name(tokens[0])
     if name is None or _end_of(tokens) != len(tokens) - 1:
         return None
@@ -51,7 +54,7 @@ def environment(tokens: Sequence[Token], read: ReadValue) -> Value | None:
     matrix = _matrix(inner)
     if is_transposed:
         matrix = Matrix(tuple(zip(*matrix.rows, strict=True)))
-    return determinant(matrix) if name == "vmatrix" else matrix
+    return determinant(matrix) if name == "vmatrix" or is_determinant else matrix
 
 
 def combination(tokens: Sequence[Token], read: ReadValue) -> Value | None:

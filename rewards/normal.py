@@ -100,6 +100,7 @@ class _Work:
         if node.name in self.values:
             value = self.values[node.name]
             return {_ONE: value} if value else {}
+        self.is_pure &= node.name != "..."
         return {((node.name, 1),): 1}
 
     def constant(self, node: Constant) -> Terms:

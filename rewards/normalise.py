@@ -37,12 +37,14 @@ _RAISED_RUN = re.compile(f"[{''.join(_RAISED)}]+")
 _LOWERED_RUN = re.compile(f"[{''.join(_LOWERED)}]+")
 
 _THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|,?\\[,!;: ]|,?\{\\,\})\s*(?=[0-9]{3}(?![0-9]))")
+_THIN_SPACE = re.compile("(?<=[0-9])[\u2009\u202f\u00a0\u2008](?=[0-9]{3}(?![0-9]))")
 _SPACES = re.compile(r"\s+")
 _LOOSE_SPACE = re.compile(r" (?![A-Za-z0-9])|(?<![A-Za-z0-9]) ")
 _DRAWING = re.compile(
     r"\\(?:left|right|displaystyle|textstyle|big[lr]?|Big[lr]?)(?![A-Za-z])|\\[,!;:]"
 )
 _NULL_DELIMITER = re.compile(r"\\(?:left|right)\s*\.")
+_COLOUR = re.compile(r"\\(?:text)?color\s*\{[A-Za-z]*\}")
 _WHOLE = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|boldsymbol|bf|rm|bm|boxed|fbox"
     r"|underline|emph|displaystyle|mathit|operatorname)\s*\{([^{}]*+(?:\{[^{}]*+\}[^{}]*+)*+)\}"
@@ -70,7 +72,7 @@ def fold_unicode(text: str) -> str:
     Args:
         text: Any text, lone surrogates included.
     """
-    return text if text.isascii() else text.translate(_FOLD)
+    return text if text.isascii() else _THIN_SPACE.sub("", text).translate(_FOLD)
 
 
 def tidy(text: str) -> str:
@@ -88,6 +90,10 @@ def tidy(text: str) -> str:
         text = text.replace("\\\\", "\\")  # LaTeX that was escaped once too often
     if "\\" in text or "{" in text:
         text = _NULL_DELIMITER.sub(" ", _THOUSANDS.sub("", text))
+        if "{,}" in text:
+            text = text.replace("{,}", ",")
+        if "color" in text:
+            text = _COLOUR.sub("", text)
     text = _unwrapped(text)
     if "$" in text:
         text = _without_dollars(text)
@@ -150,6 +156,8 @@ def _without_dollars(text: str) -> str:
     """Keep ``$5`` as money, and drop the ``$`` that only open and close mathematics."""
     bare = text.replace(r"\$", "")
     is_money = bare.count("$") % 2 == 1
+    if is_money and bare.endswith("$"):  # the end of a formula whose start was cut off
+        text, is_money = text[:-1], False
     parts = text.replace(r"\$", "\0").split("$")
     return (r" \$ " if is_money else " ").join(parts).replace("\0", r"\$").strip()
 

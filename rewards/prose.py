@@ -19,6 +19,7 @@ _CLAUSE = re.compile(
     r"|due to|that)\s|[,;]\s+(?=[A-Za-z]{3,})|\s\(|\s[-\u2013\u2014]\s(?=[A-Za-z]{2,})",
     re.IGNORECASE,
 )
+_VERB = re.compile(r"(?<=[A-Za-z$)] )(?:is|are|equals|was|were)(?: equal to)?:? (?=\S)")
 _NUMBER = re.compile(
     r"(?P<sign>[-+]\s?)?(?:\\?\$\s?|[€£¥])?-?"
     r"(?:[0-9]{1,2}:[0-9]{2}(?:\s?[ap]\.?m\b\.?)?"
@@ -52,12 +53,15 @@ def answer_in(tail: str, policy: Policy) -> str | None:
     Returns:
         The answer as written, or None where the sentence holds none that can be read.
     """
-    if not policy.is_prose_read or len(tail) > MAX_SENTENCE:
+    if not policy.is_prose_read:
         return tail
+    tail = tail[-MAX_SENTENCE:]
     if not isinstance(first_reading(tail, policy), Words):
         return tail
     if choice := _CHOICE.match(tail.strip()):
         return choice[1]
+    if verb := _VERB.search(tail):  # "the volume of $ABCD$ is 120"
+        return answer_in(tail[verb.end() :], policy)
     if clause := _CLAUSE.search(tail):
         head = tail[: clause.start()]
         if head.strip() and not isinstance(first_reading(head, policy), Words):

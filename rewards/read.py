@@ -26,7 +26,7 @@ from mathrl.rewards.syntax import (
     Symbol,
     children,
 )
-from mathrl.rewards.tokens import Token, tokenize
+from mathrl.rewards.tokens import WORD_FUNCTIONS, Token, tokenize
 from mathrl.rewards.units import LETTER_UNITS, is_unit, read_unit, scale_of
 from mathrl.rewards.values import (
     EXPRESSIONS,
@@ -50,13 +50,14 @@ RELATIONS = frozenset(("=", "<", ">", "<=", ">=", "!=", "approx", "in", "equiv",
 _OPENINGS = frozenset(("(", "[", "{", "{set", "<angle", "lfloor", "lceil"))
 _CLOSINGS = frozenset((")", "]", "}", "set}", "angle>", "rfloor", "rceil"))
 _SEPARATORS = frozenset((",", ";", "and", "or", "newline", "where", "implies"))
+_INFIX = frozenset(("over", "choose", "atop"))
 _MAX_ITEMS = 200
 _MAX_SIGNS = 4
 _MONEY = {"dollar": "dollars", "euro": "euros", "pound": "gbp"}
 
 _BASED = re.compile(
-    r"\(?\s*(?:\\text\s*\{)?([0-9A-Z][0-9A-Z ]*(?:\.[0-9A-Z]+)?)\}?\s*\)?\s*_\s*\{?\s*"
-    r"(?:\\text\s*\{)?\s*([0-9]{1,2}|[a-z]+)\s*\}?\}?"
+    r"\(?\s*(?:\\(?:text|mathrm)\s*\{)?([0-9A-Z][0-9A-Z ]*(?:\.[0-9A-Z]+)?)\}?\s*\)?\s*_\s*\{?\s*"
+    r"(?:\\(?:text|mathrm)\s*\{)?\s*([0-9]{1,2}|[a-z]+)\s*\}?\}?"
 )
 _BASE_NAMES = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
@@ -73,6 +74,7 @@ _HOUR = re.compile(
 _GROUPED = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])(?!,[0-9])")
 _DECIMAL_COMMA = re.compile(r"-?(?:\\?\$ ?)?[0-9]+,[0-9]+")
 _CHOICE = re.compile(r"\(?([A-J])\s*[).:]\s*[^\s,;)]")
+_POINT = re.compile(r"([A-Z])\s*(?:\\left)?\(")
 _WORD_CHARACTERS = re.compile(r"[A-Za-z0-9'+-]+(?:\.[0-9]+)?")
 _COMMANDS = re.compile(r"\\(?:text(?:bf|it|rm|normal)?|mathrm|mbox|mathbf|rm|bf|left|right)\b|[{}$]")
 
@@ -90,8 +92,16 @@ def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
     if special := _read_special(text):
         return special
     readings: list[Value] = []
-    if choice := _CHOICE.match(text):
+    if choice := _CHOICE.match(_COMMANDS.sub(" ", text).strip() if "\\" in text else text):
         readings.append(Symbol(choice[1]))
+    if point := _POINT.match(text):
+        rest = _Reader(max_unit_words)
+        try:
+            value = rest.value(tokenize(text[1:]))
+        except (ParseError, RecursionError, ZeroDivisionError):
+            value = None
+        if isinstance(value, Bracketed):
+            readings.append(Relation((Symbol(point[1]), value), ("=",)))
     for variant in _comma_variants(text):
         try:
             value = _Reader(max_unit_words).value(tokenize(variant))
@@ -210,6 +220,8 @@ class _Reader:
     def relation(self, tokens: Sequence[Token]) -> Value:
         pieces, operators = _split(tokens, RELATIONS)
         if not operators:
+            if len(tokens) > 4 and tokens[1].kind == "(" and _is_point(tokens):  # A(1, 2)
+                return Relation((Symbol(tokens[0].value), self.set(tokens[1:])), ("=",))
             return self.set(tokens)
         if not pieces[0]:
             pieces, operators = pieces[1:], operators[1:]
@@ -255,7 +267,7 @@ class _Reader:
                 return self.braced(inner)
             if first in ("(", "[", "<angle"):
                 return self.in_brackets(inner, first, last)
-            if first == "{":
+            if first == "{" and not any(token.value in _INFIX for token in inner):
                 return self.value(inner)
         if any(token.kind == "environment" for token in tokens):
             return self.with_environment(tokens)
@@ -336,14 +348,14 @@ class _Reader:
             return True
         if token.kind == "in":
             return place == len(tokens) - 1
-        if token.kind == "degree":
-            return before.kind != "^"
+        if token.kind == "degree" and before.kind != "^":
+            return _is_plain_angle(tokens[:place])
         if token.kind == "word":
             if not any(earlier.kind == "number" for earlier in tokens[:place]):
                 return False
             is_long = len(token.value) >= 3 and token.is_spaced
             return is_unit(token.value) or is_long or scale_of(token.value) is not None
-        if token.kind == "^":
+        if token.kind == "^" and _is_plain_angle(tokens[:place]):
             return [part.kind for part in tokens[place + 1 :][:3]] in (
                 ["degree"],
                 ["{", "degree", "}"],
@@ -404,6 +416,22 @@ class _Reader:
         if len(tokens) == 1 and tokens[0].kind == "word" and len(tokens[0].value) > 2:
             raise ParseError("a word")
         return parse(tokens)
+
+
+def _is_point(tokens: Sequence[Token]) -> bool:
+    name = tokens[0]
+    if name.kind != "symbol" or not name.value.isupper() or name.value in "CP":
+        return False
+    return _closes_at_end(tokens[1:]) and any(token.kind == "," for token in tokens)
+
+
+def _is_plain_angle(tokens: Sequence[Token]) -> bool:
+    """Tell whether degrees belong to all that stands before them: not so in ``\\sin 30^\\circ``."""
+    return not any(
+        (token.kind == "command" and token.value in WORD_FUNCTIONS - {"sqrt"})
+        or (token.kind in ("+", "-") and place > 0)
+        for place, token in enumerate(tokens)
+    )
 
 
 def _trimmed(tokens: Sequence[Token]) -> Sequence[Token]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mathrl.rewards.identity import value_of
 from mathrl.rewards.normal import Normal, TooLargeError, normal_form
-from mathrl.rewards.syntax import MINUS_ONE, Constant, Expression, Number, Product, Sum, Symbol
+from mathrl.rewards.syntax import MINUS_ONE, Call, Constant, Expression, Number, Product, Sum, Symbol
 from mathrl.rewards.values import (
     EXPRESSIONS,
     REALS,
@@ -111,6 +111,11 @@ def solution(relation: Relation) -> Value | None:
     if not all(operator in _FLIPPED for operator in operators):
         return None
     if len(sides) == 2:
+        match sides:
+            case (Call("abs", (inner,)), bound):
+                return _solve_absolute(inner, operators[0], bound)  # type: ignore[arg-type]
+            case (bound, Call("abs", (inner,))):
+                return _solve_absolute(inner, _FLIPPED[operators[0]], bound)  # type: ignore[arg-type]
         return _solve(sides[0], operators[0], sides[1])  # type: ignore[arg-type]
     if len(sides) == 3:
         parts = [
@@ -132,6 +137,19 @@ def _solve(left: Expression, operator: str, right: Expression) -> Value | None:
         difference = Sum((left, Product((MINUS_ONE, right))))
         solved = _linear(difference, operator)
     return None if solved is None else _ray(*solved)
+
+
+def _solve_absolute(inner: Expression, operator: str, bound: Expression) -> Value | None:
+    """Solve |u| < c as -c < u < c, and |u| > c as the union of both outsides."""
+    if operator == "!=" or not _is_constant(bound):
+        return None
+    below = _solve(inner, operator, bound)
+    above = _solve(Product((MINUS_ONE, bound)), operator, inner)
+    if not isinstance(below, Interval) or not isinstance(above, Interval):
+        return None
+    if operator in ("<", "<="):
+        return _overlap(below, above)
+    return Union((above, below))
 
 
 def _isolated(

@@ -19,8 +19,10 @@ class Token(NamedTuple):
 
 _TOKEN = re.compile(
     r"""
-      ([0-9]*\.[0-9]*\ ?\\(?:overline|bar|dot)\ ?(?:\{[0-9]++\}|[0-9])|[0-9]++\.\([0-9]++\))
-    | ((?:[0-9]++(?:\.[0-9]++)?|\.[0-9]++)(?:[eE][+-]?[0-9]++(?![0-9.]))?)
+      ([0-9]*\.[0-9]*\ ?\\(?:overline|bar|dot)\ ?(?:\{[0-9]++\}|[0-9])
+        |[0-9]++\.\([0-9]++\)|0\.[0-9]++\([0-9]++\)(?=\Z|[,;\s]))
+    | ([0-9]*+\.[0-9]++\ ?(?:\.\.\.|\\(?:ldots|dots|cdots)(?![A-Za-z])))
+    | ((?:[0-9]++(?:\.[0-9]++)?|\.[0-9]++)(?:[eE][+-]?[0-9]++(?![0-9.A-Za-z]))?)
     | \\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|rm|operatorname\*?|mathit|emph|mathsf)
       (?![A-Za-z])\ *+(?:\{([^{}]*+)\})?
     | \\((?:begin|end)\ *+\{[a-z]++\*?\})
@@ -32,9 +34,10 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_REPEATING, _NUMBER, _TEXT, _ENVIRONMENT, _COMMAND, _LETTERS, _OPERATOR, _ESCAPE, _SPACE = range(
-    1, 10
-)
+(
+    _REPEATING, _ENDLESS, _NUMBER, _TEXT, _ENVIRONMENT, _COMMAND, _LETTERS, _OPERATOR, _ESCAPE,
+    _SPACE,
+) = range(1, 11)  # fmt: skip
 
 _OPERATORS = {"**": "^", "==": "=", "=<": "<=", "->": "to", "...": "dots"}
 _ESCAPES = {
@@ -93,7 +96,7 @@ _WORDS = {
 }  # fmt: skip
 _TEXTS = {
     "and": "and", "or": "or", ",": ",", ";": ";", "=": "=", "%": "%", "percent": "%",
-    "in": "in", "degrees": "degree", "degree": "degree", "\N{DEGREE SIGN}": "degree", "$": "dollar",
+    "to": ":", "\\$": "dollar", "degrees": "degree", "degree": "degree", "\N{DEGREE SIGN}": "degree", "$": "dollar",
     "mod": "mod", "where": "where", "for": "where", "if": "where", "when": "where",
     "with": "where", "such that": "where",
 }  # fmt: skip
@@ -138,8 +141,9 @@ def tokenize(text: str) -> list[Token]:
             _add_text(tokens, found[_TEXT], is_spaced)
         elif group == _ENVIRONMENT:
             tokens.append(Token("environment", found[_ENVIRONMENT].replace(" ", ""), is_spaced))
-        elif group == _REPEATING:
-            tokens.append(Token("repeating", found[0], is_spaced))
+        elif group in (_REPEATING, _ENDLESS):
+            kind = "repeating" if group == _REPEATING else "endless"
+            tokens.append(Token(kind, found[0], is_spaced))
         elif group == _ESCAPE:
             if (kind := _ESCAPES.get(found[_ESCAPE])) is None:
                 is_spaced = is_spaced or found[_ESCAPE] != "!"
@@ -171,6 +175,10 @@ def _add_letters(tokens: list[Token], letters: str, is_spaced: bool) -> None:
         head = letters[: 6 if letters[:3] == "arc" else 3]
         function = head if head in WORD_FUNCTIONS else letters[:2] if letters[:2] == "ln" else ""
         rest = letters[len(function) :]
+        if letters[:2] == "or" and len(letters) == 3 and letters[2].isupper():  # 1orW(x)=2
+            tokens.append(Token("or", "or", is_spaced))
+            tokens.append(Token("symbol", letters[2], False))
+            return
         if function and 1 <= len(rest) <= 2:  # sinx, cos2x is cut by its digit, lnx
             tokens.append(Token("command", function, is_spaced))
             _add_letters(tokens, rest, False)

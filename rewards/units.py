@@ -170,6 +170,8 @@ def _words(tokens: Sequence[Token]) -> list[str] | None:
             words.extend(word if word[-1] != "." else word.rstrip(".") or "of" for word in found)
         elif token.kind == "/":
             words.append("/")
+        elif token.kind in ("{", "}") and any(part.kind == "degree" for part in tokens):
+            pass
         elif token.kind == "^":
             index += 1
             inner = tokens[index : index + 3]
