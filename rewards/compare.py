@@ -332,10 +332,18 @@ def _pure_proportional(left: Normal, right: Normal, signs: Sequence[int]) -> boo
 
 def _same_letter(first: Relation, second: Relation) -> bool:
     letters = [
-        {side for side in relation.sides if isinstance(side, Symbol | Call)}
+        frozenset().union(*(_letters(side) for side in relation.sides))
         for relation in (first, second)
     ]
     return not letters[0] or not letters[1] or letters[0] == letters[1]
+
+
+def _letters(value: Value) -> frozenset[str]:
+    if isinstance(value, Symbol):
+        return frozenset((value.name,))
+    if not isinstance(value, EXPRESSIONS):
+        return frozenset()
+    return frozenset().union(*(_letters(child) for child in children(value)))
 
 
 def _decimal_places(node: Expression) -> int | None:
@@ -408,8 +416,8 @@ def _relation(self: Comparison, first: Value, second: Value) -> Any:
     if all(operator == "=" for operator in first.operators):
         last = first.sides[-1]
         is_derivation = all(
-            not _has_letters(side) or self.is_equal(side, last) for side in first.sides[:-1]
-        )
+            not _letters(side) or self.is_equal(side, last) for side in first.sides[:-1]
+        ) or is_name(first.sides[-2])
         return is_derivation and self.is_equal(last, second)
     return False
 
@@ -422,12 +430,6 @@ def _spread(relation: Relation) -> Listing | None:
                 pairs = zip(names, values, strict=True)
                 return Listing(tuple(Relation(pair, ("=",)) for pair in pairs))
     return None
-
-
-def _has_letters(value: Value) -> bool:
-    if isinstance(value, Symbol):
-        return True
-    return isinstance(value, EXPRESSIONS) and any(_has_letters(child) for child in children(value))
 
 
 def _listing_to_set(self: Comparison, listing: Listing, other: Value) -> Any:
@@ -563,6 +565,9 @@ def _ratio(self: Comparison, first: Value, second: Value) -> Any:
 def _clock(self: Comparison, first: Value, second: Value) -> Any:
     if not isinstance(first, Clock):
         return NotImplemented
+    if isinstance(second, Number):
+        is_hour = first.minutes % 60 == 0 and not self.policy.is_unit_strict
+        return is_hour and first.minutes // 60 % 12 == second.value
     if not isinstance(second, Clock):
         return NotImplemented if isinstance(second, Relation) else False
     if first.minutes % (2 * _NOON) == second.minutes % (2 * _NOON):
@@ -602,7 +607,7 @@ def _components(self: Comparison, value: Expression, count: int) -> Sequence[Val
         return None
     parts: list[list[Expression]] = [[] for _ in range(count)]
     for term in value.terms if isinstance(value, Sum) else (value,):
-        factors = list(term.factors) if isinstance(term, Product) else [term]
+        factors = _flat_factors(term)
         direction = next((factor for factor in factors if _direction(factor) is not None), None)
         place = None if direction is None else _direction(direction)
         if direction is None or place is None or place >= count:
@@ -610,6 +615,12 @@ def _components(self: Comparison, value: Expression, count: int) -> Sequence[Val
         factors.remove(direction)
         parts[place].append(Product((Number(1), Number(1), *factors)))
     return [Sum((Number(0), *terms)) for terms in parts]
+
+
+def _flat_factors(term: Expression) -> list[Expression]:
+    if not isinstance(term, Product):
+        return [term]
+    return [part for factor in term.factors for part in _flat_factors(factor)]
 
 
 def _direction(value: Expression) -> int | None:

@@ -33,6 +33,8 @@ MAX_DIGITS = 4000
 """Digits of one number; Python refuses to convert more than 4300."""
 
 _SUM, _PRODUCT = 10, 20
+_SMALL_WORDS = frozenset("in on of to by at is it as an or if so no we be he my up us do".split())
+_ORDINALS = frozenset(("st", "nd", "rd", "th"))
 _MAX_PERIOD_START = 20
 _STOP = Token("end", "", False)
 _CLOSING = {"(": ")", "[": "]", "{": "}", "lfloor": "rfloor", "lceil": "rceil", "norm": "norm"}
@@ -426,7 +428,12 @@ class _Parser:
     def read_word(self) -> Expression:
         """Take a short word for a product of its letters; a long one is language."""
         token = self.advance()
-        if len(token.value) > 4:
+        before = self.tokens[self.index - 2] if self.index > 1 else _STOP
+        is_prose = before.kind == "number" and (
+            (token.is_spaced and token.value in _SMALL_WORDS)
+            or (not token.is_spaced and token.value in _ORDINALS)
+        )
+        if len(token.value) > 4 or is_prose:
             raise ParseError(f"{token.value!r} is a word")
         *letters, last = token.value
         factors = [Constant(name) if name in ("e", "i") else Symbol(name) for name in letters]

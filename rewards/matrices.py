@@ -68,7 +68,7 @@ def combination(tokens: Sequence[Token], read: ReadValue) -> Value | None:
         Its entries as sums, or None where the tokens are something else.
     """
     terms = _terms(tokens)
-    if not terms:
+    if not terms or (len(terms) == 1 and terms[0][1][0].kind == "symbol"):  # f(x, y) is a call
         return None
     read_terms = [_term(sign, term, read) for sign, term in terms]
     shapes = {shape for shape, _ in filter(None, read_terms)}

@@ -8,12 +8,13 @@ import re
 from mathrl.rewards.normalise import tidy
 from mathrl.rewards.policy import Policy
 from mathrl.rewards.read import read
-from mathrl.rewards.values import Listing, Relation, Value, Words
+from mathrl.rewards.values import Clock, Listing, Percent, Quantity, Relation, Value, Words
 
 MAX_SENTENCE = 2_000
 """Characters of a sentence that are searched for an answer; a longer one is taken whole."""
 SPAN = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$([^$]+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 """A formula inside a text."""
+_LETTERS = re.compile("[A-Za-z]")
 _CLAUSE = re.compile(
     r",?\s+(?:because|since|which|as|so|where|for|when|if|with|and the|in the|on the|at the|of the"
     r"|due to|that)\s|[,;]\s+(?=[A-Za-z]{3,})|\s\(|\s[-\u2013\u2014]\s(?=[A-Za-z]{2,})",
@@ -56,24 +57,31 @@ def answer_in(tail: str, policy: Policy) -> str | None:
     if not policy.is_prose_read:
         return tail
     tail = tail[-MAX_SENTENCE:]
-    if not isinstance(first_reading(tail, policy), Words):
+    spans = list(SPAN.finditer(tail))
+    reading = first_reading(tail, policy)
+    is_formula = not isinstance(reading, Words)
+    if is_formula and not (spans and _is_language(tail, reading)):
         return tail
     if choice := _CHOICE.match(tail.strip()):
         return choice[1]
+    clause = _CLAUSE.search(tail)
+    if clause and tail[: clause.start()].strip():
+        head = tail[: clause.start()]
+        if not isinstance(first_reading(head, policy), Words):
+            return head
     if verb := _VERB.search(tail):  # "the volume of $ABCD$ is 120"
         return answer_in(tail[verb.end() :], policy)
-    if clause := _CLAUSE.search(tail):
-        head = tail[: clause.start()]
-        if head.strip() and not isinstance(first_reading(head, policy), Words):
-            return head
-    spans = list(SPAN.finditer(tail))
     if spans and not _NUMBER.search(tail[: spans[0].start()]):
         return next(part for part in spans[-1 if "=" in tail else 0].groups() if part)
     if (number := number_in(tail)) is not None:
         return number
-    if clause:
-        return tail[: clause.start()]
-    return tail
+    return tail[: clause.start()] if clause else tail
+
+
+def _is_language(tail: str, reading: Value) -> bool:
+    """Tell a sentence around a formula from a formula with its unit."""
+    is_unit = isinstance(reading, Quantity | Percent | Clock)
+    return not is_unit and _LETTERS.search(SPAN.sub("", tail)) is not None
 
 
 def is_plain(tail: str, policy: Policy) -> bool:

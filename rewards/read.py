@@ -27,7 +27,7 @@ from mathrl.rewards.syntax import (
     children,
 )
 from mathrl.rewards.tokens import WORD_FUNCTIONS, Token, tokenize
-from mathrl.rewards.units import LETTER_UNITS, is_unit, read_unit, scale_of
+from mathrl.rewards.units import LETTER_UNITS, SMALL_WORDS, is_unit, read_unit, scale_of
 from mathrl.rewards.values import (
     EXPRESSIONS,
     REALS,
@@ -74,6 +74,7 @@ _HOUR = re.compile(
 _GROUPED = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])(?!,[0-9])")
 _DECIMAL_COMMA = re.compile(r"-?(?:\\?\$ ?)?[0-9]+,[0-9]+")
 _CHOICE = re.compile(r"\(?([A-J])\s*[).:]\s*[^\s,;)]")
+_LETTER_UNIT = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30})?)([mgshLl])")
 _POINT = re.compile(r"([A-Z])\s*(?:\\left)?\(")
 _WORD_CHARACTERS = re.compile(r"[A-Za-z0-9'+-]+(?:\.[0-9]+)?")
 _COMMANDS = re.compile(r"\\(?:text(?:bf|it|rm|normal)?|mathrm|mbox|mathbf|rm|bf|left|right)\b|[{}$]")
@@ -91,17 +92,26 @@ def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
     """
     if special := _read_special(text):
         return special
-    readings: list[Value] = []
-    if choice := _CHOICE.match(_COMMANDS.sub(" ", text).strip() if "\\" in text else text):
-        readings.append(Symbol(choice[1]))
+    readings = _read_all(text, max_unit_words)
+    plain = _COMMANDS.sub(" ", text).strip() if "\\" in text else text
+    if choice := _CHOICE.match(plain):
+        readings.insert(0, Symbol(choice[1]))
+    if found := _LETTER_UNIT.fullmatch(text):
+        unit = read_unit([Token("symbol", found[2], False)], 1)
+        if unit is not None:
+            readings.append(Quantity(number(found[1]), unit))
     if point := _POINT.match(text):
-        rest = _Reader(max_unit_words)
-        try:
-            value = rest.value(tokenize(text[1:]))
-        except (ParseError, RecursionError, ZeroDivisionError):
-            value = None
-        if isinstance(value, Bracketed):
-            readings.append(Relation((Symbol(point[1]), value), ("=",)))
+        readings.extend(
+            Relation((Symbol(point[1]), value), ("=",))
+            for value in _read_all(text[1:], max_unit_words)
+            if isinstance(value, Bracketed)
+        )
+    return tuple(readings) or (Words(words_of(text)),)
+
+
+def _read_all(text: str, max_unit_words: int) -> list[Value]:
+    """Read a text in each way that its commas allow."""
+    readings: list[Value] = []
     for variant in _comma_variants(text):
         try:
             value = _Reader(max_unit_words).value(tokenize(variant))
@@ -109,7 +119,7 @@ def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
             continue
         if value not in readings:
             readings.append(value)
-    return tuple(readings) or (Words(words_of(text)),)
+    return readings
 
 
 def words_of(text: str) -> str:
@@ -342,18 +352,18 @@ class _Reader:
 
     def may_begin_unit(self, tokens: Sequence[Token], place: int) -> bool:
         token, before = tokens[place], tokens[place - 1]
-        if before.kind in ("^", "_", "/", "*", "+", "-") or before.value in ("sqrt", "frac"):
+        if before.kind in ("^", "_", "*", "+", "-") or before.value in ("sqrt", "frac"):
             return False
         if token.kind == "text":
             return True
-        if token.kind == "in":
-            return place == len(tokens) - 1
+        if token.kind == "/":  # 10 / day
+            return place + 1 < len(tokens) and tokens[place + 1].kind in ("word", "text")
         if token.kind == "degree" and before.kind != "^":
             return _is_plain_angle(tokens[:place])
         if token.kind == "word":
             if not any(earlier.kind == "number" for earlier in tokens[:place]):
                 return False
-            is_long = len(token.value) >= 3 and token.is_spaced
+            is_long = token.is_spaced and (len(token.value) >= 3 or token.value in SMALL_WORDS)
             return is_unit(token.value) or is_long or scale_of(token.value) is not None
         if token.kind == "^" and _is_plain_angle(tokens[:place]):
             return [part.kind for part in tokens[place + 1 :][:3]] in (

@@ -81,6 +81,9 @@ WORD_FUNCTIONS = frozenset(
     "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp sqrt gcd lcm max min"
     " floor ceil abs det mod".split()
 )
+_JOINABLE = frozenset("sin cos tan cot sec csc arcsin arccos arctan log ln".split())
+"""Functions that plain text writes together with a letter: ``sinx``."""
+_NOUNS = frozenset(("logs", "tans", "secs", "sins", "tank", "sing", "sine", "logo", "cost", "tang"))
 _GREEK = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau"
     " upsilon phi chi psi omega Alpha Beta Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
@@ -172,8 +175,8 @@ def _add_letters(tokens: list[Token], letters: str, is_spaced: bool) -> None:
     elif known := _WORDS.get(letters):
         tokens.append(Token(*known, is_spaced))
     else:
-        head = letters[: 6 if letters[:3] == "arc" else 3]
-        function = head if head in WORD_FUNCTIONS else letters[:2] if letters[:2] == "ln" else ""
+        head = letters[: 6 if letters[:3] == "arc" else 2 if letters[:2] == "ln" else 3]
+        function = head if head in _JOINABLE and letters not in _NOUNS else ""
         rest = letters[len(function) :]
         if letters[:2] == "or" and len(letters) == 3 and letters[2].isupper():  # 1orW(x)=2
             tokens.append(Token("or", "or", is_spaced))

@@ -18,7 +18,7 @@ length: m meter meters metre metres 1; km kilometer kilometers kilometre kilomet
     mm millimeter millimeters millimetre millimetres 1/1000; um micrometer micrometers 1/1000000;
     nm nanometer nanometers 1/1000000000; in inch inches 127/5000; ft foot feet 381/1250;
     yd yard yards 1143/1250; mi mile miles 201168/125
-mass: g gram grams 1; kg kilogram kilograms kilo kilos 1000; mg milligram milligrams 1/1000;
+mass: g gram grams 1; kg kgs kilogram kilograms kilo kilos 1000; mg milligram milligrams 1/1000;
     lb lbs pound pounds 45359237/100000; oz ounce ounces 45359237/1600000;
     ton tons tonne tonnes 1000000
 time: s sec secs second seconds 1; min mins minute minutes 60; h hr hrs hour hours 3600;
@@ -53,7 +53,6 @@ _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _COMPOUND = {"volume": {"length": 3}, "speed": {"length": 1, "time": -1}}
 _SCALES = {
     "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12,
-    "dozen": 12, "k": 1000,
 }  # fmt: skip
 _NOT_UNITS = frozenset(
     "and or plus minus times half halves third thirds fourth fourths fifth fifths sixth sixths"
@@ -61,6 +60,8 @@ _NOT_UNITS = frozenset(
     " thousandths millionth not never but except mod over choose factorial if then"
     " none nothing infinity undefined pi root sqrt log where".split()
 )
+SMALL_WORDS = frozenset("in on of to by at as for per".split())
+"""Words that may follow a number in a sentence and begin what it is of."""
 LETTER_UNITS = frozenset("m g s h L l N J W V K A".split())
 _WORD = re.compile(r"[A-Za-z\N{DEGREE SIGN}$.']+")
 
@@ -137,6 +138,8 @@ def read_unit(tokens: Sequence[Token], max_words: int) -> Unit | None:
             scale *= last[1] ** (last[2] * (power - 1))
         elif lower in _POWERS:
             pending = _POWERS[lower]
+        elif lower in SMALL_WORDS and (lower != "in" or len(words) > 1):
+            names.append(lower)
         elif known := _table().get(word) or _table().get(lower):
             _multiply(dimension, known[0], sign * pending)
             scale *= known[1] ** (sign * pending)
@@ -165,7 +168,7 @@ def _words(tokens: Sequence[Token]) -> list[str] | None:
             has_digits = any(character.isdigit() for character in token.value)
             if has_digits or (not found and token.value.strip(" .,;")):
                 return None
-            if token.kind == "symbol" and token.value not in LETTER_UNITS:
+            if token.kind == "symbol" and token.value not in LETTER_UNITS | {"a"}:
                 return None
             words.extend(word if word[-1] != "." else word.rstrip(".") or "of" for word in found)
         elif token.kind == "/":
