@@ -31,8 +31,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 PATIENCE_S = 0.2
-"""Work done in the caller before workers start: what starting one costs (measured 0.1 to 0.2 s on
-two cores). Whatever comes, this is at most twice as slow as having known the amount of work."""
+"""Work done in the caller before workers start: what starting one costs (0.2 s of processor time
+for its imports). Whatever comes, this is at most twice as slow as having known how much comes."""
 
 DEPTH = 2
 """Chunks a worker holds: one at work, one to go on with."""

@@ -34,7 +34,8 @@ class Speed:
     checks: int = 0
     wall_s: float = 0.0
     grading_s: float = 0.0
-    """Parsing rows and grading them, summed over the processes."""
+    """Processor time of parsing and grading rows; a busy machine does not change it. The computer
+    algebra of tier 4 has processes of its own, which are not in it."""
 
     def add(self, other: "Speed") -> None:
         """Count the work on one more file."""
@@ -121,7 +122,7 @@ def show_speed(speed: Speed) -> None:
     click.echo(
         f"{speed.checks:,} checks in {_duration(speed.wall_s)}:"
         f" {speed.checks / speed.wall_s:,.0f} checks/s,"
-        f" {speed.checks / speed.grading_s:,.0f} checks/s a process"
+        f" {speed.checks / speed.grading_s:,.0f} checks/s a core"
     )
 
 
