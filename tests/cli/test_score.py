@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from mathrl.cli import group, score_log
-from mathrl.cli.score_log import ScoreLog
+from mathrl.cli import group
+from mathrl.cli.score_log import Origin, ScoreLog
 from mathrl.cli.score_rows import GradedChunk, Tally
 from mathrl.errors import ConfigError, DataError, StorageError
 from mathrl.rewards import EVAL, grade, pool
@@ -187,12 +187,18 @@ def test_a_finished_file_is_not_graded_again(mathrl: Run, monkeypatch: pytest.Mo
 
 
 def test_it_goes_on_after_a_cut_at_any_byte_of_the_last_row(mathrl: Run) -> None:
-    rows = [*ROWS, {"id": "f", "completion": ["#### 18", "#### 7"], "answer": "18"}]
-    write("x.jsonl", rows)
-    straight = mathrl("score x.jsonl").stdout.split("6 checks")[0].split("7 checks")[0]
+    write("x.jsonl", [*ROWS, {"completion": ["#### 18", "#### 7"], "answer": "18"}])
+    straight = mathrl("score x.jsonl").stdout.split("7 checks")[0]
     whole = Path("x.scores.jsonl").read_bytes()
-    start = whole.index(b'{"row": 4')
+    state = json.loads(Path("x.scores.state.json").read_text())
+    origin = Origin(**{name: state[name] for name in Origin.__slots__})
+    start = whole.index(b'{"row": 5')
     for end in range(start, len(whole)):
+        Path("x.scores.jsonl").write_bytes(whole[:end])
+        with ScoreLog(Path("x.scores.jsonl"), origin) as log:
+            assert log.num_rows == 5
+        assert Path("x.scores.jsonl").read_bytes() == whole[:start]
+    for end in [0, 1, start - 1, start, start + 1, len(whole) - 1]:
         Path("x.scores.jsonl").write_bytes(whole[:end])
         done = mathrl("score x.jsonl")
         assert done.exit_code == 0, done.output
@@ -281,6 +287,10 @@ def test_the_limit_is_a_beginning(mathrl: Run) -> None:
     assert "4 rows were graded before\nnothing was left" in mathrl("score x.jsonl --limit 2").stdout
     mathrl("score x.jsonl")
     assert [s["row"] for s in scores()] == [0, 1, 2, 3, 4]
+    lines = Path("x.scores.jsonl").read_text().splitlines(keepends=True)
+    Path("x.scores.jsonl").write_text("".join(lines[:1]))  # somebody cut it by hand
+    mathrl("score x.jsonl --limit 2")
+    assert [s["row"] for s in scores()] == [0, 1]
 
 
 def test_many_files_have_a_table_each_and_one_for_all(mathrl: Run) -> None:
@@ -372,7 +382,7 @@ def test_a_file_of_scores_without_its_state_is_refused(mathrl: Run) -> None:
 
 def test_two_commands_do_not_write_one_file(mathrl: Run) -> None:
     mathrl("score x.jsonl")
-    origin = score_log.Origin(completion_column="", answer_column="", policy="", grader="")
+    origin = Origin(completion_column="", answer_column="", policy="", grader="")
     with ScoreLog(Path("z.jsonl"), origin), pytest.raises(StorageError, match="another process"):
         ScoreLog(Path("z.jsonl"), origin)
     ScoreLog(Path("z.jsonl"), origin).__exit__(None, None, None)

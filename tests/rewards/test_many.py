@@ -1,6 +1,7 @@
 """grade_many gives what grade gives, in order, wherever it is called and however it is spread."""
 
 import asyncio
+import importlib
 import json
 import multiprocessing
 import operator
@@ -148,6 +149,16 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("start\n200\n", "")
+
+
+def test_workers_find_modules_where_the_caller_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine_alone.py").write_text("def double(n): return 2 * n\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    double = importlib.import_module("mine_alone").double
+    with WorkerPool(double, 1) as workers:
+        assert list(workers.map([1, 2])) == [2, 4]
 
 
 def test_the_cores_are_shared_between_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
