@@ -56,7 +56,8 @@ class ChunkSource:
             rows.append((row.place, line))
             num_bytes += len(line)
             position = row.position
-            if len(rows) >= max_rows or num_bytes > CHUNK_BYTES:
+            is_last = num_read == self.limit
+            if len(rows) >= max_rows or num_bytes > CHUNK_BYTES or is_last:
                 yield Chunk(num_read - len(rows), rows, position, digest.hexdigest())
                 rows, num_bytes, max_rows = [], 0, min(2 * max_rows, CHUNK_ROWS)
         if num_read < num_known and self.error is None:

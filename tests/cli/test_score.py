@@ -130,7 +130,10 @@ def test_lists_of_samples_and_conversations(mathrl: Run) -> None:
 
 
 def test_a_worked_solution_is_cut_to_its_answer(mathrl: Run) -> None:
-    rows = [{"output": "#### 18", "solution": s} for s in (r"so \boxed{18}.", "9*2\n#### 18")]
+    rows = [
+        {"output": "#### 18", "solution": s}
+        for s in (r"\boxed{7} + 11 = \boxed{18}.", "9*2\n#### 18")
+    ]
     write("x.jsonl", rows)
     mathrl("score x.jsonl")
     assert [s["status"] for s in scores()] == ["correct", "correct"]
@@ -291,6 +294,7 @@ def test_the_limit_is_a_beginning(mathrl: Run) -> None:
     Path("x.scores.jsonl").write_text("".join(lines[:1]))  # somebody cut it by hand
     mathrl("score x.jsonl --limit 2")
     assert [s["row"] for s in scores()] == [0, 1]
+    assert "2 rows were graded before\n3 checks in" in mathrl("score x.jsonl").stdout
 
 
 def test_many_files_have_a_table_each_and_one_for_all(mathrl: Run) -> None:
