@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mathrl.errors import GradingError
-from mathrl.rewards.policy import REWARD
 from mathrl.rewards.grade import grade
+from mathrl.rewards.policy import REWARD
 from mathrl.schema import Score
 
 Message = Mapping[str, Any]

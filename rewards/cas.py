@@ -1,37 +1,29 @@
 r"""Tier 4: let sympy decide whether two expressions are equal; runs in a worker process.
 
 Every sympy object is built from our own tree, and no text of a model reaches sympy, not even as a
-name: ``x`` becomes ``v0``. Sympy reads strings as programs, and is never given one.
+name: ``x`` becomes ``v0``. Sympy runs strings as programs; in the worker it can not.
 
-Equal means: equal as functions of real numbers, on the same domain. ``\ln x^2`` is not ``2\ln x``;
-what cancels on sight, as in ``x^2/x``, leaves no trace. True is a proof. False is a point where the
-values differ, by the same amount when twice as many digits are computed, or one is not real.
+Equal means: equal as functions wherever both are real. What cancels on sight, as in ``x^2/x``,
+leaves no trace, and a root is meant where it is real, but the edge of a logarithm counts:
+``\ln x^2`` is not ``2\ln x``. True is a proof. False is a point where the values differ, by as much
+when twice as many digits are computed, or where one side alone is beyond such an edge.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import product
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from mathrl.rewards import syntax
 from mathrl.rewards.isolate import call
-from mathrl.rewards.syntax import (
-    Binder,
-    Call,
-    Constant,
-    Expression,
-    Number,
-    Power,
-    Product,
-    Sum,
-    Symbol,
-    children,
-)
+from mathrl.rewards.syntax import Expression, children
 
 if TYPE_CHECKING:  # the caller's process never loads sympy: decide() does, in the worker
-    import sympy  # type: ignore[import-untyped]
+    import sympy
 
 Formula = Any
 """A sympy expression; sympy has no annotations."""
@@ -59,7 +51,8 @@ _NOISE = 1e-10
 _FUNCTIONS = {
     **{name: name for name in ("sin", "cos", "tan", "cot", "sec", "csc")},
     **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "sec", "csc")},
-    **{name: name for name in ("sinh", "cosh", "tanh", "coth", "exp", "floor", "arg", "re", "im")},
+    **{name: name for name in ("sinh", "cosh", "tanh", "coth", "sech", "csch", "exp", "floor")},
+    **{name: name for name in ("re", "im", "arg", "sign")},
     **{f"ar{name}": f"a{name}" for name in ("sinh", "cosh", "tanh")},
     "ln": "log",
     "abs": "Abs",
@@ -107,18 +100,29 @@ def is_small(expression: Expression) -> bool:
         nodes += 1
         if nodes > MAX_NODES or depth > MAX_DEPTH:
             return False
-        if isinstance(node, Number) and _bits(node.value) > MAX_NUMBER_BITS:
+        if isinstance(node, syntax.Number) and _bits(node.value) > MAX_NUMBER_BITS:
             return False
         stack.extend((child, depth + 1) for child in children(node))
     return True
 
 
 def prepare() -> None:
-    """Run sympy once, so that the first decision is as quick as the next."""
-    x, two = Symbol("x"), Number(2)
-    squares = (Power(Call(name, (x,)), two) for name in ("sin", "cos"))
-    decide(Sum(tuple(squares)), Number(1))
-    decide(Binder("sum", x, "x", Number(1), Symbol("n")), Symbol("n"))
+    """Disarm sympy's reader of strings, and warm up: the first decision is as quick as the next."""
+    global sympy
+    import sympy
+    import sympy.physics.units
+
+    def read_fraction(text: str, *_: object, **__: object) -> Formula:
+        try:
+            return _rational(Fraction(text))  # sympy's own tables write '3/2'
+        except ValueError:
+            raise sympy.SympifyError(text) from None  # which sympy expects, and goes on without
+
+    sympy.parsing.sympy_parser.parse_expr = read_fraction
+    x, two = syntax.Symbol("x"), syntax.Number(2)
+    squares = (syntax.Power(syntax.Call(name, (x,)), two) for name in ("sin", "cos"))
+    decide(syntax.Sum(tuple(squares)), syntax.Number(1))
+    decide(syntax.Binder("sum", x, "x", syntax.Number(1), syntax.Symbol("n")), syntax.Symbol("n"))
 
 
 def decide(first: Expression, second: Expression) -> bool | None:
@@ -146,7 +150,7 @@ def decide(first: Expression, second: Expression) -> bool | None:
 
 def _faults() -> tuple[type[Exception], ...]:
     """List what sympy raises on what it cannot handle; RecursionError is a RuntimeError."""
-    from mpmath.libmp import NoConvergence  # type: ignore[import-untyped]
+    from mpmath.libmp import NoConvergence
 
     common = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError)
     return (*common, ValueError, NoConvergence, sympy.polys.polyerrors.BasePolynomialError)
@@ -172,28 +176,25 @@ class _Builder:
     def of(cls, *trees: Expression) -> "_Builder":
         """Choose a symbol for every name, with what its uses say about it."""
         nodes = [node for tree in trees for node in _nodes(tree)]
-        is_complex = any(
-            node == Constant("i") or (isinstance(node, Call) and node.name in _OF_COMPLEX)
-            for node in nodes
+        is_complex = syntax.Constant("i") in nodes or any(
+            isinstance(node, syntax.Call) and node.name in _OF_COMPLEX for node in nodes
         )
         counting, integer = set(), set()
         for node in nodes:
             match node:
-                case Call(name, arguments) if name in _OF_INTEGERS:
+                case syntax.Call(name, arguments) if name in _OF_INTEGERS:
                     counting |= _names(*arguments)
-                case Binder("sum" | "prod", _, _, low, high):
+                case syntax.Binder("sum" | "prod", _, _, low, high):
                     counting |= _names(*(bound for bound in (low, high) if bound))
-                case Power(Number(value), exponent) if value < 0:
+                case syntax.Power(syntax.Number(value), exponent) if value < 0:
                     integer |= _names(exponent)
         symbols: dict[str, Formula] = {}
         for name in sorted(_names(*trees)):
             number = f"v{len(symbols)}"
+            facts = {"integer" if name in counting | integer else "real": True}
             if name in counting:
-                symbols[name] = sympy.Symbol(number, integer=True, positive=True)
-            elif name in integer:
-                symbols[name] = sympy.Symbol(number, integer=True)
-            else:
-                symbols[name] = sympy.Symbol(number, real=True)
+                facts["positive"] = True
+            symbols[name] = sympy.Symbol(number, **facts)
             if is_complex and name.partition("_")[0] in _USUALLY_COMPLEX:
                 symbols[name] += sympy.I * sympy.Symbol(f"{number}i", real=True)
         return cls(symbols, is_complex)
@@ -202,22 +203,22 @@ class _Builder:
         """Build a node, with the symbols of the variables bound around it."""
         bound = bound or {}
         match node:
-            case Number(value):
-                return sympy.Rational(value.numerator, value.denominator)
-            case Symbol(name):
+            case syntax.Number(value):
+                return _rational(value)
+            case syntax.Symbol(name):
                 return bound[name] if name in bound else self.symbols[name]
-            case Constant(name):
+            case syntax.Constant(name):
                 constants = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "oo": sympy.oo}
                 return constants[name]
-            case Sum(terms):
+            case syntax.Sum(terms):
                 return sympy.Add(*(self.build(term, bound) for term in terms))
-            case Product(factors):
+            case syntax.Product(factors):
                 return sympy.Mul(*(self.build(factor, bound) for factor in factors))
-            case Power(base, exponent):
+            case syntax.Power(base, exponent):
                 return self._power(self.build(base, bound), self.build(exponent, bound))
-            case Call(name, arguments):
+            case syntax.Call(name, arguments):
                 return self._call(name, [self.build(part, bound) for part in arguments])
-            case Binder():
+            case syntax.Binder():
                 return self._binder(node, bound)
 
     def _power(self, base: Formula, exponent: Formula) -> Formula:
@@ -260,10 +261,10 @@ class _Builder:
         function = self.functions.setdefault(name, sympy.Function(f"f{len(self.functions)}"))
         return function(*arguments)
 
-    def _binder(self, node: Binder, bound: Mapping[str, Formula]) -> Formula:
+    def _binder(self, node: syntax.Binder, bound: Mapping[str, Formula]) -> Formula:
         is_discrete = node.name in ("sum", "prod")
         # equal names for equal sums, whatever their letter, and never that of one inside or outside
-        inside = sum(isinstance(part, Binder) for part in _nodes(node.body))
+        inside = sum(isinstance(part, syntax.Binder) for part in _nodes(node.body))
         kind = {"integer": True} if is_discrete else {"real": True}
         variable = sympy.Symbol(f"b{inside}", **kind)
         body = self.build(node.body, {**bound, node.variable: variable})
@@ -275,7 +276,8 @@ class _Builder:
         assert node.high is not None
         high = self.build(node.high, bound)
         if is_discrete:
-            _check_range(node, body, variable, low, high)
+            is_summable = node.name == "sum" and body.is_polynomial(variable)  # by a formula
+            _check_range(low, high, is_summable=bool(is_summable))
         form = {"sum": sympy.Sum, "prod": sympy.Product, "int": sympy.Integral}[node.name]
         return _generic(form(body, (variable, low, high)).doit())
 
@@ -297,14 +299,11 @@ def _binomial(top: Formula, bottom: Formula) -> Formula:
     return sympy.binomial(top, bottom)
 
 
-def _check_range(
-    node: Binder, body: Formula, variable: Formula, low: Formula, high: Formula
-) -> None:
+def _check_range(low: Formula, high: Formula, *, is_summable: bool) -> None:
     """Refuse sums and products that are long, or that run backwards: conventions differ there."""
     ends = [end for end in (low, high) if end.is_number and end.is_finite]
     if not all(end.is_Integer for end in ends):
         raise _RefusedError("a bound is not an integer")
-    is_summable = node.name == "sum" and body.is_polynomial(variable)  # by a formula
     if any(abs(end) > MAX_TERMS for end in ends) and not is_summable:
         raise _RefusedError("too many terms")
     if len(ends) == 2 and high < low - 1:
@@ -329,7 +328,11 @@ def _nodes(tree: Expression) -> Iterator[Expression]:
 
 
 def _names(*trees: Expression) -> set[str]:
-    return {node.name for tree in trees for node in _nodes(tree) if isinstance(node, Symbol)}
+    return {node.name for tree in trees for node in _nodes(tree) if isinstance(node, syntax.Symbol)}
+
+
+def _rational(value: Fraction | int) -> Formula:
+    return sympy.Rational(value.numerator, value.denominator)
 
 
 def _bits(value: Fraction | int) -> int:
@@ -361,11 +364,7 @@ def _decide(one: Formula, other: Formula, builder: _Builder) -> bool | None:
                     return False
                 case True:
                     orthants.add(signs)
-    is_splittable = 0 < len(orthants) <= MAX_ORTHANTS
-    is_proved = _is_proved(one, other) or (
-        is_splittable and _is_proved_by_signs(one, other, orthants)
-    )
-    return True if is_proved else None
+    return True if _is_proved(one, other) or _is_proved_by_signs(one, other, orthants) else None
 
 
 def _points(one: Formula, other: Formula, builder: _Builder) -> Iterator[tuple[Point, Signs]]:
@@ -379,8 +378,7 @@ def _points(one: Formula, other: Formula, builder: _Builder) -> Iterator[tuple[P
         point: Point = {}
         for index, symbol in enumerate(symbols):
             value = sympy.Rational(random.randrange(1, 1009 * largest), 1009)
-            letter = names.get(symbol, "").partition("_")[0]
-            if symbol.is_integer or letter in _USUALLY_INTEGER:
+            if symbol.is_integer or names.get(symbol, "").partition("_")[0] in _USUALLY_INTEGER:
                 value = sympy.Integer(random.randrange(1, 4 + largest))
             is_negative = pattern[index % 4] < 0 and not symbol.is_positive
             point[symbol] = -value if is_negative else value
@@ -392,14 +390,33 @@ def _at_point(one: Formula, other: Formula, point: Point, *, is_complex: bool) -
     values = [_value(side, point) for side in (one, other)]
     if None in values:
         return None
-    are_real = [abs(im) <= (1 + abs(re)) * _NOISE for re, im in filter(None, values)]
+    are_real = [_is_real(value) for value in values]
     if point and not is_complex and not all(are_real):
-        return False if any(are_real) else None
+        # an answer with a root is meant where the root is real; a logarithm's edge is a difference
+        hidden = other if are_real[0] else one
+        return False if any(are_real) and _is_beyond_edge(hidden, point) else None
     difference = one - other
     rough = difference.evalf(30, subs=point, maxn=100)
     fine = difference.evalf(60, subs=point, maxn=300)
     # what rounding leaves shrinks with more digits; a true difference stays
-    return not (fine != 0 and abs(fine - rough) < abs(fine) * _NOISE)
+    if not (fine != 0 and abs(fine - rough) < abs(fine) * _NOISE):
+        return True
+    return False if not point or is_complex or _is_real_inside(one + other, point) else None
+
+
+def _is_beyond_edge(side: Formula, point: Point) -> bool:
+    """Tell whether a logarithm is taken of a negative number."""
+    values = [_value(log.args[0], point) for log in side.atoms(sympy.log)]
+    return any(value is not None and _is_real(value) and value[0] < 0 for value in values)
+
+
+def _is_real_inside(sides: Formula, point: Point) -> bool:
+    r"""Tell whether no part is complex: at -1, ``\sqrt x\sqrt x`` is real, but not meant to be."""
+    return all(_is_real(_value(part, point)) for part in sides.atoms(sympy.Pow, sympy.Function))
+
+
+def _is_real(value: tuple[Formula, Formula] | None) -> bool:
+    return value is not None and bool(abs(value[1]) <= (1 + abs(value[0])) * _NOISE)
 
 
 def _variables(one: Formula, other: Formula) -> list[Formula]:
@@ -412,8 +429,10 @@ def _value(side: Formula, point: Point) -> tuple[Formula, Formula] | None:
     return parts if all(part.is_Number and part.is_finite for part in parts) else None
 
 
-def _is_proved_by_signs(one: Formula, other: Formula, orthants: Iterable[Signs]) -> bool:
+def _is_proved_by_signs(one: Formula, other: Formula, orthants: Collection[Signs]) -> bool:
     r"""Prove equality for every combination of signs alone: ``\sqrt{1/x}`` is simple for x > 0."""
+    if not 0 < len(orthants) <= MAX_ORTHANTS:
+        return False
     symbols = _variables(one, other)
     for signs in sorted(orthants):
         signed = {}
@@ -428,11 +447,9 @@ def _is_proved_by_signs(one: Formula, other: Formula, orthants: Iterable[Signs])
 def _is_proved(one: Formula, other: Formula) -> bool:
     difference = one - other
     for tactic in _TACTICS:
-        try:
+        with suppress(*_faults()):  # where one way does not lead there, the next one may
             if tactic(difference) == 0:
                 return True
-        except _faults():  # this way does not lead there; the next one may
-            continue
     return False
 
 
@@ -442,22 +459,6 @@ def _over_one_bar(difference: Formula) -> Formula:
 
 def _exponentials(difference: Formula) -> Formula:
     return _over_one_bar(sympy.expand(difference.rewrite(sympy.exp)))
-
-
-def _logarithms(difference: Formula) -> Formula:
-    return sympy.expand(sympy.expand_log(sympy.logcombine(difference)))
-
-
-def _factorials(difference: Formula) -> Formula:
-    return sympy.gammasimp(sympy.expand_func(difference))
-
-
-def _roots(difference: Formula) -> Formula:
-    return sympy.radsimp(sympy.sqrtdenest(sympy.expand(difference)))
-
-
-def _angles(difference: Formula) -> Formula:
-    return sympy.simplify(sympy.expand_trig(sympy.powdenest(difference)))
 
 
 def _inverses(difference: Formula) -> Formula:
@@ -485,12 +486,12 @@ def _constants(difference: Formula) -> Formula:
 _TACTICS: tuple[Callable[[Formula], Formula], ...] = (
     lambda difference: sympy.expand(difference),
     _over_one_bar,
-    _roots,
-    _factorials,
+    lambda difference: sympy.radsimp(sympy.sqrtdenest(sympy.expand(difference))),
+    lambda difference: sympy.gammasimp(sympy.expand_func(difference)),
     lambda difference: sympy.simplify(difference),
-    _logarithms,
+    lambda difference: sympy.expand(sympy.expand_log(sympy.logcombine(difference))),
     _exponentials,
-    _angles,
+    lambda difference: sympy.simplify(sympy.expand_trig(sympy.powdenest(difference))),
     _inverses,
     lambda difference: sympy.simplify(difference.rewrite(sympy.Abs)),  # of Max and Min
     _constants,

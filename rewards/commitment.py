@@ -4,7 +4,9 @@ r"""What a strict policy wants of an answer beyond being equal: that it is worke
 here never makes a wrong answer right; it only says why a right-looking one is not paid.
 """
 
-from mathrl.rewards.compare import Comparison, assignment
+from mathrl.rewards.compare import Comparison
+from mathrl.rewards.notation import words
+from mathrl.rewards.relations import assignment
 from mathrl.rewards.syntax import (
     Binder,
     Call,
@@ -31,9 +33,7 @@ from mathrl.rewards.values import (
     Value,
 )
 
-_TO_EVALUATE = frozenset(
-    "binom permutations factorial factorial2 gcd lcm mod max min floor ceil det".split()
-)
+_TO_EVALUATE = words("binom permutations factorial factorial2 gcd lcm mod max min floor ceil det")
 _RAISED = frozenset("²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -139,4 +139,3 @@ def _is_to_evaluate(node: Expression) -> bool:
     if isinstance(node, Binder) or (isinstance(node, Call) and node.name in _TO_EVALUATE):
         return True
     return any(_is_to_evaluate(child) for child in children(node))
-

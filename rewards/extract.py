@@ -54,7 +54,8 @@ _OPENING = r"(?:[\s:*$_`]|\\[\[(])*+"  # an answer may begin a line later, insid
 _PHRASE = re.compile(
     r"\b(?:(?:the|our|your|my|final|correct|required|desired)\s++){1,3}+"
     r"(?:answer|result|choice|option)\s*+(?:\([^()\n]{0,40}\)|to [^.\n$\\]{0,60}?|choice|here)?\s*+"
-    rf"(?:is|are|should be|must be|would be|=|equals)(?![a-z]|\s+not\b)\s*+(?:therefore\s++|thus\s++)?{_OPENING}"
+    r"(?:is|are|should be|must be|would be|=|equals)(?![a-z]|\s+not\b)\s*+"
+    rf"(?:therefore\s++|thus\s++)?{_OPENING}"
     rf"|(?:最终|最后|正确)?答案(?:为|是|应为|应该是|選擇|选)\s*+[:\uff1a]?{_OPENING}"
     rf"|(?:因此|所以|故)\s*+[,\uff0c]?\s*+(?:最终)?(?:答案|结果)(?:为|是)\s*+[:\uff1a]?{_OPENING}",
     re.IGNORECASE,

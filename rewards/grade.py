@@ -17,12 +17,13 @@ from functools import cached_property, lru_cache
 from mathrl.boxes import find_boxes
 from mathrl.rewards.cas import is_equal as is_equal_symbolically
 from mathrl.rewards.commitment import refusal
-from mathrl.rewards.compare import Comparison, Verdict, assignment
+from mathrl.rewards.compare import Comparison
 from mathrl.rewards.extract import MAX_TEXT, extract
 from mathrl.rewards.normal import TooLargeError, normal_form
 from mathrl.rewards.normalise import normalise, tidy
 from mathrl.rewards.policy import EVAL, Policy
-from mathrl.rewards.read import read, signed
+from mathrl.rewards.read import read
+from mathrl.rewards.relations import assignment, signed
 from mathrl.rewards.syntax import Number
 from mathrl.rewards.values import (
     EXPRESSIONS,
@@ -195,9 +196,7 @@ def _typed(answer: str, policy: Policy) -> Answer:
     return Answer(contents[0], policy) if len(contents) == 1 else _Row(contents, policy)
 
 
-def _compare(
-    prediction: Answer, gold: Answer, policy: Policy, found: str = ""
-) -> Score:
+def _compare(prediction: Answer, gold: Answer, policy: Policy, found: str = "") -> Score:
     """Let each tier decide or pass; the same the other way round."""
     prefix = f"{found}: " if found else ""
     if prediction.written == gold.written or prediction.key == gold.key:
@@ -248,9 +247,11 @@ def decide(prediction: Answer, gold: Answer, policy: Policy) -> Decision:
 
 def _equal(given: Value, wanted: Value, prediction: Answer, comparison: Comparison) -> Decision:
     tier = comparison.tier
+    why = None
     if not comparison.policy.is_unevaluated_accepted:
-        if why := refusal(given, wanted, prediction.written, comparison):
-            return Decision("wrong", tier, f"equal, but {why}")
+        why = refusal(given, wanted, prediction.written, comparison)
+    if why is not None:
+        return Decision("wrong", tier, f"equal, but {why}")
     return Decision("correct", tier, _TIERS[tier])
 
 
@@ -266,8 +267,9 @@ def _different(
     is_text = isinstance(prediction.readings[0], Words)
     if is_text and not any(isinstance(value, Words) for value in gold.readings):
         return Decision("unparseable", None, f"{_short(prediction.key)!r} is no mathematics")
-    return Decision("wrong", comparison.tier, f"{_short(prediction.canonical)} is not "
-                    f"{_short(gold.canonical)}")
+    return Decision(
+        "wrong", comparison.tier, f"{_short(prediction.canonical)} is not {_short(gold.canonical)}"
+    )
 
 
 def _symbolic(
@@ -278,17 +280,16 @@ def _symbolic(
     is_open = False
     for first, second in list(comparison.undecided):
         try:
-            verdict = is_equal_symbolically(first, second, timeout_s=policy.timeout_s)
+            settled = is_equal_symbolically(first, second, timeout_s=policy.timeout_s)
         except TimeoutError:
             return Decision("timeout", 4, f"sympy took more than {policy.timeout_s:g} s")
         except MemoryError:
             return Decision("limit", 4, "sympy took too much memory")
-        comparison.settled[first, second] = verdict
-        is_open = is_open or verdict is None
+        comparison.settled[first, second] = settled
+        is_open = is_open or settled is None
     comparison.tier = 4
     for given, wanted in pairs:
-        verdict: Verdict = comparison.is_equal(given, wanted)
-        if verdict:
+        if comparison.is_equal(given, wanted):
             return _equal(given, wanted, prediction, comparison)
     return _different(prediction, gold, comparison, is_open=is_open)
 

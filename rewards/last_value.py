@@ -5,10 +5,11 @@ off inside is no answer, and a dollar sign before an amount opens no formula.
 """
 
 import re
+from collections import deque
 
+from mathrl.rewards.normalise import tidy
 from mathrl.rewards.prose import SPAN, last_number
 from mathrl.rewards.read import read
-from mathrl.rewards.normalise import tidy
 from mathrl.rewards.values import Words
 
 MAX_TAIL = 4_000
@@ -36,9 +37,9 @@ def last_value(text: str) -> str | None:
         return None
     is_open = _is_open(text)
     text = text[-MAX_TAIL:].rstrip()
-    if len(text) <= _MAX_WHOLE and not _is_sentence(text):
-        if not isinstance(read(tidy(text))[0], Words):
-            return text
+    is_short = len(text) <= _MAX_WHOLE and not _is_sentence(text)
+    if is_short and not isinstance(read(tidy(text))[0], Words):
+        return text
     formula = _last_formula(text)
     if is_open:
         return None
@@ -46,9 +47,7 @@ def last_value(text: str) -> str | None:
     number = last_number(text[after:])
     if formula is not None and number is None:
         return formula[0]
-    bare = None
-    for bare in _LATEX.finditer(text, after):
-        pass
+    bare = next(iter(deque(_LATEX.finditer(text, after), maxlen=1)), None)
     if bare is not None and (number is None or bare.end() >= after + number.end()):
         return bare[0]
     if number is None:
@@ -65,7 +64,9 @@ def _is_sentence(text: str) -> bool:
     text = _TEXT.sub("", text)
     if _PROSE.search(text):
         return True
-    return SPAN.search(text) is not None and re.search("[A-Za-z]{2}", SPAN.sub("", text)) is not None
+    return (
+        SPAN.search(text) is not None and re.search("[A-Za-z]{2}", SPAN.sub("", text)) is not None
+    )
 
 
 def _last_formula(text: str) -> tuple[str, int] | None:

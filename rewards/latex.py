@@ -1,16 +1,27 @@
-r"""Read tokens as one expression: a Pratt parser for LaTeX, plain and calculator notation.
+r"""Read tokens as one expression: LaTeX, plain text and calculator notation.
 
     >>> parse(tokenize(r"\frac{x+1}{2}"))
 
-A prefix rule reads what may begin an expression, binding powers decide how far an operator
-reaches, and two factors side by side are a product. Whatever is not mathematics raises
-``ParseError``: the reader then takes the answer for text. Nothing is evaluated here.
+A rule reads what may begin an expression (a number, a letter, a bracket, a command); ``pratt``
+has the operators. Whatever is not mathematics raises ``ParseError``: the reader then takes the
+answer for text. Nothing is evaluated here.
 """
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from math import gcd
 
+from mathrl.rewards.literals import ParseError, endless, number, repeating
+from mathrl.rewards.notation import words
+from mathrl.rewards.pratt import (
+    BEGINS_FACTOR,
+    END,
+    SUM,
+    Pratt,
+    divide,
+    inverse,
+    negative,
+    product_of,
+)
 from mathrl.rewards.syntax import (
     HALF,
     MINUS_ONE,
@@ -27,37 +38,24 @@ from mathrl.rewards.syntax import (
 )
 from mathrl.rewards.tokens import Token
 
-MAX_DEPTH = 60
-"""Groups inside groups; deeper text is refused before it can exhaust the stack."""
-MAX_DIGITS = 4000
-"""Digits of one number; Python refuses to convert more than 4300."""
+__all__ = ["ParseError", "parse"]
 
-_SUM, _PRODUCT = 10, 20
-_SMALL_WORDS = frozenset("in on of to by at is it as an or if so no we be he my up us do".split())
+_SMALL_WORDS = words("in on of to by at is it as an or if so no we be he my up us do")
 _ORDINALS = frozenset(("st", "nd", "rd", "th"))
 _MAX_PERIOD_START = 20
-_STOP = Token("end", "", False)
-_CLOSING = {"(": ")", "[": "]", "{": "}", "lfloor": "rfloor", "lceil": "rceil", "norm": "norm"}
-_FUNCTIONS = frozenset(
+_FUNCTIONS = words(
     "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech"
     " csch arsinh arcosh artanh arcsinh arccosh arctanh exp ln log lg gcd lcm max min floor ceil"
-    " abs det arg Re Im deg dim ker sgn sign cis".split()
+    " abs det arg Re Im deg dim ker sgn sign cis"
 )
 _RENAMED = {"arcsinh": "arsinh", "arccosh": "arcosh", "arctanh": "artanh", "Re": "re", "Im": "im"}
 _INVERSE = {name: f"arc{name}" for name in ("sin", "cos", "tan", "cot", "sec", "csc")}
 _OF_MANY = frozenset(("gcd", "lcm", "max", "min"))
 _FUNCTION_LETTERS = frozenset("fghFGH") | {"phi", "psi"}
-_DECORATIONS = frozenset(
+_DECORATIONS = words(
     "mathbf mathbb mathcal mathfrak mathscr hat vec bar overline tilde widehat dot underline"
-    " overrightarrow bm pmb mathbfit ddot".split()
+    " overrightarrow bm pmb mathbfit ddot"
 )
-_BEGINS_FACTOR = frozenset(
-    "number symbol word command text ( [ { | lfloor lceil norm repeating endless dots".split()
-)
-
-
-class ParseError(ValueError):
-    """The tokens are no expression; the message says at what."""
 
 
 def parse(tokens: Sequence[Token]) -> Expression:
@@ -76,251 +74,7 @@ def parse(tokens: Sequence[Token]) -> Expression:
     return expression
 
 
-def number(text: str) -> Number:
-    """Read a decimal literal exactly: ``12``, ``.5``, ``2.50``, ``6.02e23``.
-
-    Args:
-        text: Digits, at most one point, at most one exponent.
-
-    Raises:
-        ParseError: It has too many digits.
-    """
-    if text.isdigit() and len(text) <= MAX_DIGITS:
-        return Number(int(text))
-    mantissa, has_exponent, power = text.replace("E", "e").partition("e")
-    whole, _, decimals = mantissa.partition(".")
-    exponent = int(power) if has_exponent and len(power) < 6 else 0
-    too_long = len(mantissa) + abs(exponent) > MAX_DIGITS
-    if too_long or (has_exponent and len(power) >= 6):
-        raise ParseError("the number is too long")
-    value = Fraction(int(whole + decimals or "0"), 10 ** len(decimals)) * Fraction(10) ** exponent
-    exact = value.numerator if value.denominator == 1 else value
-    return Number(exact, max(0, len(decimals) - exponent) if decimals or exponent < 0 else None)
-
-
-def repeating(text: str) -> Number:
-    r"""Read a repeating decimal exactly: ``0.1\overline{6}``, ``0.(3)``.
-
-    Args:
-        text: As the tokenizer cut it; the digits that repeat come last.
-
-    Raises:
-        ParseError: It has too many digits.
-    """
-    if len(text) > MAX_DIGITS:
-        raise ParseError("the number is too long")
-    head, _, block = text.replace("(", "\\").partition("\\")
-    whole, _, decimals = head.strip().partition(".")
-    digits = "".join(character for character in block if character.isdigit())
-    fixed = Fraction(int(whole + decimals or "0"), 10 ** len(decimals))
-    value = fixed + Fraction(int(digits), 10 ** len(decimals) * (10 ** len(digits) - 1))
-    return Number(value.numerator if value.denominator == 1 else value)
-
-
-def endless(text: str) -> Number:
-    r"""Read a decimal that goes on: ``0.333\ldots`` is 1/3 where the digits show a period.
-
-    Args:
-        text: Digits, a point, digits and the dots.
-
-    Raises:
-        ParseError: It has too many digits.
-    """
-    written = text.partition("\\")[0].rstrip(" .") if "\\" in text else text[:-3].rstrip()
-    whole, _, decimals = written.partition(".")
-    for start in range(len(decimals)):
-        tail = decimals[start:]
-        for period in range(1, len(tail) // 2 + 1):
-            is_enough = len(tail) >= max(3, 2 * period)
-            if is_enough and tail == (tail[:period] * len(tail))[: len(tail)]:
-                return repeating(f"{whole}.{decimals[:start]}({tail[:period]})")
-        if start > _MAX_PERIOD_START:
-            break
-    return number(written)
-
-
-class _Parser:
-    def __init__(self, tokens: Sequence[Token]) -> None:
-        self.tokens = [*tokens, _STOP]
-        self.index = 0
-        self.depth = 0
-        self.bars = 0
-        self.next = self.tokens[0]
-
-    def advance(self) -> Token:
-        token = self.next
-        self.index += 1
-        self.next = self.tokens[self.index] if self.index < len(self.tokens) else _STOP
-        return token
-
-    def expect(self, kind: str) -> None:
-        if self.next.kind != kind:
-            raise ParseError(f"{kind!r} is missing")
-        self.advance()
-
-    def peek(self, ahead: int = 1) -> Token:
-        place = self.index + ahead
-        return self.tokens[place] if place < len(self.tokens) else _STOP
-
-    # -- operators -----------------------------------------------------------------------------
-
-    def expression(self, power: int) -> Expression:
-        """Read up to the first operator that binds no tighter than ``power``."""
-        left = self.factor(power)
-        while True:
-            kind = self.next.kind
-            if kind in ("+", "-", "pm", "mp"):
-                if power >= _SUM:
-                    return left
-                left = self.sum(left)
-            elif kind in ("*", "/", "mod") or self.begins_factor():
-                if power >= _PRODUCT:
-                    return left
-                left = self.product(left)
-            elif kind == "pmod":
-                raise ParseError("a congruence is no expression")
-            else:
-                return left
-
-    def sum(self, left: Expression) -> Expression:
-        terms = [left]
-        while (kind := self.next.kind) in ("+", "-", "pm", "mp"):
-            self.advance()
-            term = self.expression(_SUM)
-            if kind == "-":
-                term = negative(term)
-            elif kind != "+":
-                term = Call("pm", (term if kind == "pm" else negative(term),))
-            terms.append(term)
-        return Sum(tuple(terms))
-
-    def product(self, left: Expression) -> Expression:
-        factors = list(left.factors) if isinstance(left, Product) else [left]
-        while True:
-            kind = self.next.kind
-            if kind == "*":
-                self.advance()
-                factors.append(self.expression(_PRODUCT))
-            elif kind == "/":
-                self.advance()
-                factors.append(inverse(self.expression(_PRODUCT)))
-            elif kind == "mod":
-                self.advance()
-                factors = [Call("mod", (_product(factors), self.expression(_PRODUCT)))]
-            elif self.begins_factor():
-                factors.append(self.expression(_PRODUCT))
-            else:
-                return _product(factors)
-
-    def begins_factor(self) -> bool:
-        """Tell whether the next token multiplies what stands before it."""
-        kind = self.next.kind
-        if kind not in _BEGINS_FACTOR or (kind == "|" and self.bars):
-            return False
-        before = self.tokens[self.index - 1].kind
-        if kind in ("number", "repeating", "endless"):  # "1 2 3" is no product, nor "June 20"
-            return before not in ("number", "repeating", "endless", "word")
-        if self.next.value in ("choose", "over", "atop"):
-            return False
-        if kind == "word" and before == "word":
-            return False
-        return kind != "text" or len(self.next.value) == 1
-
-    def factor(self, power: int) -> Expression:
-        kind = self.next.kind
-        if kind in ("+", "-", "pm", "mp"):
-            self.advance()
-            self.enter()
-            operand = self.expression(max(power, _SUM))
-            self.depth -= 1
-            if kind == "+":
-                return operand
-            if kind == "-":
-                return negative(operand)
-            return Call("pm", (operand if kind == "pm" else negative(operand),))
-        return self.postfix(self.primary())
-
-    def postfix(self, base: Expression) -> Expression:
-        while True:
-            kind = self.next.kind
-            if kind == "^":
-                self.advance()
-                if self.skip_degree():
-                    base = _degrees(base)
-                elif self.next.kind == "'":
-                    base = _primed(base, self.primes())
-                else:
-                    base = Power(base, self.exponent())
-            elif kind == "!":
-                self.advance()
-                if self.next.kind == "!":
-                    self.advance()
-                    base = Call("factorial2", (base,))
-                else:
-                    base = Call("factorial", (base,))
-            elif kind == "degree":
-                self.advance()
-                base = _degrees(base)
-            elif kind == "%":
-                self.advance()
-                base = Product((base, Number(Fraction(1, 100))))
-            elif kind == "'":
-                base = _primed(base, self.primes())
-            elif kind == "_" and isinstance(base, Power) and isinstance(base.base, Symbol):
-                self.advance()  # x^2_1 is x_1^2
-                base = Power(Symbol(f"{base.base.name}_{self.subscript()}"), base.exponent)
-            else:
-                return base
-
-    def skip_degree(self) -> bool:
-        if self.next.kind == "degree":
-            self.advance()
-            return True
-        if self.next.kind == "{" and [self.peek(1).kind, self.peek(2).kind] == ["degree", "}"]:
-            for _ in range(3):
-                self.advance()
-            return True
-        return False
-
-    def primes(self) -> int:
-        count = 0
-        while self.next.kind == "'":
-            self.advance()
-            count += 1
-        return count
-
-    def exponent(self) -> Expression:
-        if self.next.kind in ("-", "+"):
-            sign = self.advance().kind
-            self.enter()
-            exponent = self.exponent()
-            self.depth -= 1
-            return negative(exponent) if sign == "-" else exponent
-        exponent = self.argument()
-        if self.next.kind == "^":  # towers lean to the right
-            self.advance()
-            self.enter()
-            exponent = Power(exponent, self.exponent())
-            self.depth -= 1
-        return exponent
-
-    # -- what may begin an expression ----------------------------------------------------------
-
-    def primary(self) -> Expression:
-        token = self.next
-        rule = _PRIMARY.get(token.kind)
-        if rule is None:
-            raise ParseError(f"{token.value or 'the end'!r} is not expected")
-        self.enter()
-        expression = rule(self)
-        self.depth -= 1
-        return expression
-
-    def enter(self) -> None:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise ParseError("nested too deep")
-
+class _Parser(Pratt):
     def read_number(self) -> Expression:
         text = self.advance().value
         whole = number(text)
@@ -401,16 +155,6 @@ class _Parser:
                 return Call(name, self.arguments())
         return Symbol(name)
 
-    def subscript(self) -> str:
-        if self.next.kind != "{":
-            return self.advance().value
-        self.advance()
-        parts = []
-        while self.next.kind not in ("}", "end", "{"):
-            parts.append(self.advance().value)
-        self.expect("}")
-        return "".join(parts)
-
     def pair(self) -> tuple[Expression, ...] | None:
         """Take the two arguments of C(n, k), or nothing at all."""
         if self.next.kind != "(":
@@ -428,14 +172,14 @@ class _Parser:
     def read_word(self) -> Expression:
         """Take a short word for a product of its letters; a long one is language."""
         token = self.advance()
-        before = self.tokens[self.index - 2] if self.index > 1 else _STOP
+        before = self.tokens[self.index - 2] if self.index > 1 else END
         is_prose = before.kind == "number" and (
             (token.is_spaced and token.value in _SMALL_WORDS)
             or (not token.is_spaced and token.value in _ORDINALS)
         )
         if len(token.value) > 4 or is_prose:
             raise ParseError(f"{token.value!r} is a word")
-        *letters, last = token.value
+        letters, last = token.value[:-1], token.value[-1]
         factors = [Constant(name) if name in ("e", "i") else Symbol(name) for name in letters]
         return Product((*factors, self.postfix(self.named(last))))
 
@@ -444,18 +188,6 @@ class _Parser:
         if len(token.value) != 1:
             raise ParseError(f"{token.value!r} is text")
         return self.named(token.value)
-
-    def group(self, opening: str) -> Expression:
-        self.expect(opening)
-        bars, self.bars = self.bars, 0
-        inner = self.expression(0)
-        if self.next.value in ("choose", "over", "atop"):
-            is_choice = self.advance().value == "choose"
-            right = self.expression(0)
-            inner = Call("binom", (inner, right)) if is_choice else divide(inner, right)
-        self.expect(_CLOSING[opening])
-        self.bars = bars
-        return inner
 
     def read_group(self) -> Expression:
         return self.group(self.next.kind)
@@ -483,8 +215,6 @@ class _Parser:
         if name in ("begin", "end", "choose", "emptyset", "forall", "exists", "boxed"):
             raise ParseError(f"{name} is no expression")
         return self.named(name)
-
-    # -- functions -----------------------------------------------------------------------------
 
     def function(self, name: str) -> Expression:
         base: Expression | None = None
@@ -514,7 +244,7 @@ class _Parser:
         return self.argument()
 
     def begins_at(self, ahead: int) -> bool:
-        return self.peek(ahead).kind in _BEGINS_FACTOR
+        return self.peek(ahead).kind in BEGINS_FACTOR
 
     def operand(self) -> Expression:
         r"""Read what a function without brackets applies to: ``\sin 2x`` is ``\sin(2x)``."""
@@ -531,7 +261,7 @@ class _Parser:
             if self.next.kind == "command" and self.next.value in _FUNCTIONS:
                 break
             factors.append(self.postfix(self.primary()))
-        return _product(factors)
+        return product_of(factors)
 
     def arguments(self) -> tuple[Expression, ...]:
         """Read ``(a, b, c)``."""
@@ -547,18 +277,6 @@ class _Parser:
         self.expect(closing)
         self.bars = bars
         return tuple(parts)
-
-    def argument(self) -> Expression:
-        """Read the argument of a command: a group or one token."""
-        if self.next.kind == "{":
-            return self.group("{")
-        if self.next.kind == "word":  # in e^xe^y only the x is raised
-            letters = self.next.value
-            self.tokens[self.index : self.index + 1] = [
-                Token("symbol", letter, False) for letter in letters
-            ]
-            self.next = self.tokens[self.index]
-        return self.primary()
 
     def digit_or_argument(self) -> Expression:
         r"""Read an argument of ``\frac``: in ``\frac12`` each digit is one."""
@@ -595,8 +313,6 @@ class _Parser:
         top = self.digit_or_argument()
         return Call("binom", (top, self.digit_or_argument()))
 
-    # -- binders -------------------------------------------------------------------------------
-
     def bounds(self) -> tuple[list[Token], Expression | None]:
         """Read ``_{…}^{…}`` in any order: the tokens below and the expression above."""
         low: list[Token] = []
@@ -626,13 +342,13 @@ class _Parser:
         low, high = self.bounds()
         if len(low) < 3 or low[1].kind != "=" or high is None:
             raise ParseError(f"a {name} without its range")
-        return Binder(name, self.expression(_SUM), low[0].value, parse(low[2:]), high)
+        return Binder(name, self.expression(SUM), low[0].value, parse(low[2:]), high)
 
     def read_limit(self) -> Expression:
         low, _ = self.bounds()
         if len(low) < 3 or low[1].kind != "to":
             raise ParseError("a limit without its point")
-        return Binder("lim", self.expression(_SUM), low[0].value, parse(low[2:]))
+        return Binder("lim", self.expression(SUM), low[0].value, parse(low[2:]))
 
     def read_integral(self) -> Expression:
         low, high = self.bounds()
@@ -688,45 +404,7 @@ _COMMANDS: dict[str, _Rule] = {
 }
 
 
-def negative(expression: Expression) -> Expression:
-    """Put a minus before an expression."""
-    if isinstance(expression, Number):
-        return Number(-expression.value, expression.places)
-    return Product((MINUS_ONE, expression))
-
-
-def inverse(expression: Expression) -> Expression:
-    """Divide one by an expression."""
-    if isinstance(expression, Number) and expression.value:
-        value = 1 / Fraction(expression.value)
-        return Number(value.numerator if value.denominator == 1 else value)
-    return Power(expression, MINUS_ONE)
-
-
-def divide(top: Expression, bottom: Expression) -> Expression:
-    """Divide one expression by another."""
-    if isinstance(top, Number) and isinstance(bottom, Number):
-        numerator, denominator = top.value, bottom.value
-        if not (isinstance(numerator, int) and isinstance(denominator, int)):
-            return Product((top, Power(bottom, MINUS_ONE)))
-        if denominator > 1 and gcd(numerator, denominator) == 1:
-            return Number(Fraction(numerator, denominator))
-        return Product((top, Power(bottom, MINUS_ONE)))  # not in lowest terms: kept as written
-    return _product([top, inverse(bottom)])
-
-
-def _product(factors: list[Expression]) -> Expression:
-    return factors[0] if len(factors) == 1 else Product(tuple(factors))
-
-
-def _degrees(base: Expression) -> Expression:
-    return Product((base, Constant("pi"), Number(Fraction(1, 180))))
-
-
-def _primed(base: Expression, count: int) -> Expression:
-    if isinstance(base, Symbol):
-        return Symbol(base.name + "'" * count)
-    raise ParseError("a prime belongs to a letter")
+_Parser.rules = _PRIMARY
 
 
 def _call(name: str, argument: Expression, base: Expression | None) -> Expression:

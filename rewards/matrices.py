@@ -7,13 +7,16 @@ written as a point plus a parameter times a direction.
 from collections.abc import Callable, Sequence
 from itertools import permutations
 
-from mathrl.rewards.latex import ParseError, negative, parse
+from mathrl.rewards.latex import parse
+from mathrl.rewards.literals import ParseError
+from mathrl.rewards.notation import words
+from mathrl.rewards.pratt import negative
 from mathrl.rewards.syntax import Expression, Product, Sum
 from mathrl.rewards.tokens import Token
 from mathrl.rewards.values import EXPRESSIONS, Bracketed, Listing, Matrix, Value
 
-_MATRICES = frozenset("pmatrix bmatrix Bmatrix matrix smallmatrix array vmatrix Vmatrix".split())
-_SYSTEMS = frozenset("cases aligned align gathered split equation gather alignedat dcases".split())
+_MATRICES = words("pmatrix bmatrix Bmatrix matrix smallmatrix array vmatrix Vmatrix")
+_SYSTEMS = words("cases aligned align gathered split equation gather alignedat dcases")
 _RELATIONS = frozenset(("=", "<", ">", "<=", ">=", "!="))
 _MAX_ENTRIES = 400
 _MAX_DETERMINANT = 4

@@ -12,8 +12,9 @@ of what is inside; such a form is not pure, and its difference from another prov
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import comb, factorial, gcd, isqrt, lcm
+from math import gcd, isqrt, lcm
 
+from mathrl.rewards.exact import FUNCTIONS, Rational, exact
 from mathrl.rewards.syntax import (
     Binder,
     Call,
@@ -26,14 +27,12 @@ from mathrl.rewards.syntax import (
     Symbol,
 )
 
-Rational = Fraction | int
 Monomial = tuple[tuple[str, Rational], ...]
 Terms = dict[Monomial, Rational]
 
 MAX_TERMS = 256
 MAX_BITS = 20_000
 """Bits of a power that is worked out; a larger one stays a power."""
-_MAX_FACTORIAL = 400
 _MAX_STEPS = 20_000
 _MAX_TRIAL_DIVISOR = 2_000
 _I = "~i"
@@ -192,8 +191,8 @@ class _Work:
         content = _content(base)
         if isinstance(exponent, int):
             content *= 1 if _leading(base) > 0 else -1
-        inner = {monomial: _exact(Fraction(value) / content) for monomial, value in base.items()}
-        atom = {((f"({_text(inner)})", exponent),): 1}
+        inner = {monomial: exact(Fraction(value) / content) for monomial, value in base.items()}
+        atom: Terms = {((f"({_text(inner)})", exponent),): 1}
         return self.times(self.raised({_ONE: content}, exponent), atom)
 
     def raised_term(self, monomial: Monomial, coefficient: Rational, exponent: Rational) -> Terms:
@@ -212,7 +211,7 @@ class _Work:
     def atoms_power(self, monomial: Monomial, exponent: Rational) -> Terms:
         result: Terms = {_ONE: 1}
         for atom, power in monomial:
-            raised = _exact(power * exponent)
+            raised = exact(power * exponent)
             name = atom
             if isinstance(exponent, Fraction):
                 if atom == _I:
@@ -223,7 +222,8 @@ class _Work:
                     is_odd = isinstance(raised, int) and raised % 2 == 0
                     name = atom if is_odd else f"abs({_text({((atom, 1),): 1})})"
             factor, reduced = _merge(_ONE, ((name, raised),))
-            result = self.times(result, {reduced: factor})
+            raised_terms: Terms = {reduced: factor}
+            result = self.times(result, raised_terms)
         return result
 
     def number_power(self, base: Rational, exponent: Rational) -> Terms:
@@ -231,7 +231,7 @@ class _Work:
             return {_ONE: 1}
         if isinstance(exponent, int):
             if _bits(base) * abs(exponent) <= MAX_BITS:
-                return {_ONE: _exact(Fraction(base) ** exponent)}
+                return {_ONE: exact(Fraction(base) ** exponent)}
             self.is_pure = False
         result: Terms = {_ONE: 1}
         if base < 0:
@@ -239,7 +239,7 @@ class _Work:
             base = -base
         for part, sign in ((base.numerator, 1), (base.denominator, -1)):
             for prime, count in self.factors(part).items():
-                factor, monomial = _merge(_ONE, ((f"#{prime}", _exact(count * sign * exponent)),))
+                factor, monomial = _merge(_ONE, ((f"#{prime}", exact(count * sign * exponent)),))
                 result = self.times(result, {monomial: factor})
         return result
 
@@ -278,7 +278,7 @@ class _Work:
     def call(self, node: Call) -> Terms:
         parts = [self.terms(argument) for argument in node.arguments]
         values = [_rational(part) for part in parts]
-        if None not in values and (evaluate := _EXACT.get(node.name)):
+        if None not in values and (evaluate := FUNCTIONS.get(node.name)):
             result = evaluate(*values)
             if result is not None:
                 return {_ONE: result} if result else {}
@@ -293,7 +293,7 @@ class _Work:
     def absolute(self, inner: Terms) -> Terms:
         content = _content(inner)
         sign = 1 if _leading(inner) > 0 else -1
-        scaled = {key: _exact(Fraction(value) / (content * sign)) for key, value in inner.items()}
+        scaled = {key: exact(Fraction(value) / (content * sign)) for key, value in inner.items()}
         return {((f"abs({_text(scaled)})", 1),): content}
 
     def binder(self, node: Binder) -> Terms:
@@ -363,60 +363,6 @@ _RULES: dict[type, _Rule] = {  # each rule takes only the node type that it is l
 }
 
 
-def _factorial(n: Rational) -> Rational | None:
-    return factorial(n) if isinstance(n, int) and 0 <= n <= _MAX_FACTORIAL else None
-
-
-def _binomial(n: Rational, k: Rational) -> Rational | None:
-    is_small = isinstance(n, int) and isinstance(k, int) and 0 <= k <= n <= 4 * _MAX_FACTORIAL
-    return comb(int(n), int(k)) if is_small else None
-
-
-def _modulo(a: Rational, n: Rational) -> Rational | None:
-    return _exact(a % n) if n else None
-
-
-def _integers(function: Callable[..., int]) -> Callable[..., Rational | None]:
-    def apply(*values: Rational) -> Rational | None:
-        return function(*values) if all(isinstance(value, int) for value in values) else None
-
-    return apply
-
-
-def _logarithm(value: Rational, base: Rational) -> Rational | None:
-    """Give a logarithm that is a small integer, for example log_2 8 or log_10 0.01."""
-    if base <= 1 or value <= 0:
-        return None
-    power, count = Fraction(base), 1
-    target = Fraction(value) if value >= 1 else 1 / Fraction(value)
-    if target == 1:
-        return 0
-    while power < target and count < 200:
-        power, count = power * base, count + 1
-    if power != target:
-        return None
-    return count if value >= 1 else -count
-
-
-_EXACT: dict[str, Callable[..., Rational | None]] = {
-    "factorial": _factorial,
-    "binom": _binomial,
-    "mod": _modulo,
-    "gcd": _integers(gcd),
-    "lcm": _integers(lcm),
-    "max": max,
-    "min": min,
-    "abs": abs,
-    "floor": lambda value: value.numerator // value.denominator,
-    "ceil": lambda value: -(-value.numerator // value.denominator),
-    "log": _logarithm,
-    "ln": lambda value: 0 if value == 1 else None,
-    "sin": lambda value: 0 if value == 0 else None,
-    "tan": lambda value: 0 if value == 0 else None,
-    "cos": lambda value: 1 if value == 0 else None,
-}
-
-
 def _merge(left: Monomial, right: Monomial) -> tuple[Rational, Monomial]:
     """Multiply two monomials; whole powers of primes and of i go into the coefficient."""
     if not left and len(right) == 1:
@@ -434,7 +380,7 @@ def _merge(left: Monomial, right: Monomial) -> tuple[Rational, Monomial]:
     for atom, power in powers.items():
         if power == 0:
             continue
-        power = _exact(power)
+        power = exact(power)
         if atom == _I:
             turns = int(power) % 4
             factor = -factor if turns >= 2 else factor
@@ -443,7 +389,7 @@ def _merge(left: Monomial, right: Monomial) -> tuple[Rational, Monomial]:
             whole = power.numerator // power.denominator
             prime = int(atom[1:])
             if whole and prime.bit_length() * abs(whole) <= MAX_BITS:
-                factor *= _exact(Fraction(prime) ** whole)
+                factor *= exact(Fraction(prime) ** whole)
                 power -= whole
         if power:
             kept.append((atom, power))
@@ -460,17 +406,10 @@ def _add(total: Terms, monomial: Monomial, coefficient: Rational) -> None:
         total.pop(monomial, None)
 
 
-def _exact(value: Rational) -> Rational:
-    """Write a whole fraction as an integer: integers are many times faster."""
-    if isinstance(value, Fraction) and value.denominator == 1:
-        return value.numerator
-    return value
-
-
 def _rational(terms: Terms) -> Rational | None:
     if not terms:
         return 0
-    return _exact(terms[_ONE]) if len(terms) == 1 and _ONE in terms else None
+    return exact(terms[_ONE]) if len(terms) == 1 and _ONE in terms else None
 
 
 def _bits(value: Rational) -> int:

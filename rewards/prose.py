@@ -1,6 +1,6 @@
 r"""Take an answer out of a sentence: what follows "the answer is", up to where language begins.
 
-    ``18 dollars every day`` -> ``18 dollars``      ``$4$ inches per second`` -> all of it
+``18 dollars every day`` -> ``18 dollars``      ``$4$ inches per second`` -> all of it
 """
 
 import re
@@ -12,7 +12,9 @@ from mathrl.rewards.values import Clock, Listing, Percent, Quantity, Relation, V
 
 MAX_SENTENCE = 2_000
 """Characters of a sentence that are searched for an answer; a longer one is taken whole."""
-SPAN = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$([^$]+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+SPAN = re.compile(
+    r"\$\$(.+?)\$\$|(?<!\\)\$([^$]+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL
+)
 """A formula inside a text."""
 _LETTERS = re.compile("[A-Za-z]")
 _CLAUSE = re.compile(

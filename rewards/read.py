@@ -1,6 +1,6 @@
 r"""Read one answer: text to typed values, by what surrounds and joins its expressions.
 
-    ``x = 3``, ``(1, 2)``, ``[0, 1) \cup \{2\}``, ``5\text{ cm}``, ``\begin{pmatrix}1\\2\end{pmatrix}``
+    ``x = 3``   ``(1, 2)``   ``[0, 1) \cup \{2\}``   ``5\text{ cm}``   ``1\text{ or }2``
 
 The tokens are split at commas, relations and set operators, then brackets, environments and units
 are taken off, and what is left is an expression for the parser. Text that is truly ambiguous
@@ -9,32 +9,27 @@ are taken off, and what is left is an expression for the parser. Text that is tr
 
 import re
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
-from itertools import product
 
-from mathrl.rewards.latex import ParseError, number, parse
+from mathrl.rewards.latex import parse
+from mathrl.rewards.literals import ParseError, number
 from mathrl.rewards.matrices import combination, environment
+from mathrl.rewards.notation import WORD_FUNCTIONS
+from mathrl.rewards.relations import is_name, signed
+from mathrl.rewards.special import comma_variants, read_special
 from mathrl.rewards.syntax import (
-    MINUS_ONE,
     Call,
-    Constant,
     Expression,
     Number,
-    Power,
     Product,
-    Sum,
     Symbol,
-    children,
 )
-from mathrl.rewards.tokens import WORD_FUNCTIONS, Token, tokenize
+from mathrl.rewards.tokens import Token, tokenize
 from mathrl.rewards.units import LETTER_UNITS, SMALL_WORDS, is_unit, read_unit, scale_of
 from mathrl.rewards.values import (
     EXPRESSIONS,
     REALS,
-    Based,
     Braced,
     Bracketed,
-    Clock,
     Interval,
     Listing,
     Percent,
@@ -52,32 +47,15 @@ _CLOSINGS = frozenset((")", "]", "}", "set}", "angle>", "rfloor", "rceil"))
 _SEPARATORS = frozenset((",", ";", "and", "or", "newline", "where", "implies"))
 _INFIX = frozenset(("over", "choose", "atop"))
 _MAX_ITEMS = 200
-_MAX_SIGNS = 4
 _MONEY = {"dollar": "dollars", "euro": "euros", "pound": "gbp"}
 
-_BASED = re.compile(
-    r"\(?\s*(?:\\(?:text|mathrm)\s*\{)?([0-9A-Z][0-9A-Z ]*(?:\.[0-9A-Z]+)?)\}?\s*\)?\s*_\s*\{?\s*"
-    r"(?:\\(?:text|mathrm)\s*\{)?\s*([0-9]{1,2}|[a-z]+)\s*\}?\}?"
-)
-_BASE_NAMES = {
-    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-    "ten": 10, "eleven": 11, "twelve": 12, "sixteen": 16,
-}  # fmt: skip
-_CLOCK = re.compile(
-    r"([0-9]{1,2})\s*:\s*([0-9]{2})(?:\s*:\s*00)?(?:\s*(?:\\text\s*\{|\\mathrm\s*\{)?\s*"
-    r"([ap])\.?\s*m\.?\s*\}?)?",
-    re.IGNORECASE,
-)
-_HOUR = re.compile(
-    r"([0-9]{1,2})\s*(?:\\text\s*\{|\\mathrm\s*\{)?\s*([ap])\.?\s*m\.?\s*\}?", re.IGNORECASE
-)
-_GROUPED = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])(?!,[0-9])")
-_DECIMAL_COMMA = re.compile(r"-?(?:\\?\$ ?)?[0-9]+,[0-9]+")
 _CHOICE = re.compile(r"\(?([A-J])\s*[).:]\s*[^\s,;)]")
 _LETTER_UNIT = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30})?)([mgshLl])")
 _POINT = re.compile(r"([A-Z])\s*(?:\\left)?\(")
 _WORD_CHARACTERS = re.compile(r"[A-Za-z0-9'+-]+(?:\.[0-9]+)?")
-_COMMANDS = re.compile(r"\\(?:text(?:bf|it|rm|normal)?|mathrm|mbox|mathbf|rm|bf|left|right)\b|[{}$]")
+_COMMANDS = re.compile(
+    r"\\(?:text(?:bf|it|rm|normal)?|mathrm|mbox|mathbf|rm|bf|left|right)\b|[{}$]"
+)
 
 
 def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
@@ -90,7 +68,7 @@ def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
     Returns:
         Its readings, the likeliest first; at least one, which may be ``Words``.
     """
-    if special := _read_special(text):
+    if special := read_special(text):
         return special
     readings = _read_all(text, max_unit_words)
     plain = _COMMANDS.sub(" ", text).strip() if "\\" in text else text
@@ -112,7 +90,7 @@ def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
 def _read_all(text: str, max_unit_words: int) -> list[Value]:
     """Read a text in each way that its commas allow."""
     readings: list[Value] = []
-    for variant in _comma_variants(text):
+    for variant in comma_variants(text):
         try:
             value = _Reader(max_unit_words).value(tokenize(variant))
         except (ParseError, RecursionError, ZeroDivisionError):
@@ -130,68 +108,6 @@ def words_of(text: str) -> str:
     """
     plain = _COMMANDS.sub(" ", text)
     return " ".join(_WORD_CHARACTERS.findall(plain)).lower()
-
-
-def _read_special(text: str) -> tuple[Value, ...] | None:
-    """Read what tokens would tear apart: bases and times of day."""
-    if "_" in text and (found := _BASED.fullmatch(text)):
-        base = _BASE_NAMES.get(found[2]) or (int(found[2]) if found[2].isdigit() else 0)
-        digits = found[1].replace(" ", "")
-        if 2 <= base <= 36 and (digits[0].isdigit() or len(digits) > 1):
-            return (Based(digits, base),)
-    if ":" in text and (found := _CLOCK.fullmatch(text)):
-        hours, minutes = int(found[1]), int(found[2])
-        if hours <= 24 and minutes < 60:
-            half = f"{found[3].lower()}m" if found[3] else None
-            clock = _clock(hours, minutes, half)
-            if half:
-                return (clock,)
-            return (clock, Ratio((Number(hours), Number(minutes))))
-    if text[-1:] in "mM.}" and text[:1].isdigit() and (found := _HOUR.fullmatch(text)):
-        return (_clock(int(found[1]), 0, f"{found[2].lower()}m"),)
-    return None
-
-
-def _clock(hours: int, minutes: int, half: str | None) -> Clock:
-    if half and 1 <= hours <= 12:
-        hours = hours % 12 + (12 if half == "pm" else 0)
-    known = "am" if half == "am" else "pm" if half == "pm" or hours > 12 else None
-    return Clock(hours * 60 + minutes, known)  # type: ignore[arg-type]
-
-
-def _comma_variants(text: str) -> list[str]:
-    """List what commas may mean: 1,234 is a number or two, 1,5 a decimal or two numbers."""
-    if "," not in text:
-        return [text]
-    variants = []
-    grouped = _outside_brackets(text)
-    if grouped != text:
-        variants.append(grouped)
-    variants.append(text)
-    if _DECIMAL_COMMA.fullmatch(text) and (grouped == text or text.lstrip("-")[0] == "0"):
-        variants.append(text.replace(",", "."))
-    return variants
-
-
-def _outside_brackets(text: str) -> str:
-    """Drop the commas of thousands, except inside brackets, where they separate."""
-    spans = [found.span() for found in _GROUPED.finditer(text)]
-    if not spans:
-        return text
-    depth, inside, places = 0, [], dict(spans)
-    for place, character in enumerate(text):
-        if character in "([" or text.startswith("\\{", place):
-            depth += 1
-        elif character in ")]" or text.startswith("\\}", place):
-            depth -= 1
-        if place in places and depth > 0:
-            inside.append(place)
-    pieces, last = [], 0
-    for start, end in spans:
-        pieces.append(text[last:start])
-        pieces.append(text[start:end] if start in inside else text[start:end].replace(",", ""))
-        last = end
-    return "".join([*pieces, text[last:]])
 
 
 class _Reader:
@@ -246,9 +162,13 @@ class _Reader:
     def congruence(self, pieces: Sequence[Sequence[Token]]) -> Value:
         (residue, modulus), _ = _split(pieces[-1], ("pmod",))
         residue = residue[:-1] if residue and residue[-1].kind == "(" else residue
-        modulus = modulus[:-1] if len(residue) < len(pieces[-1]) and modulus[-1].kind == ")" else modulus
+        modulus = (
+            modulus[:-1] if len(residue) < len(pieces[-1]) and modulus[-1].kind == ")" else modulus
+        )
         residue_value = Call("mod", (self.expression(residue), parse(_bare(modulus))))
-        return Relation((self.side(pieces[0]), Call("class", (residue_value, parse(_bare(modulus))))), ("=",))
+        return Relation(
+            (self.side(pieces[0]), Call("class", (residue_value, parse(_bare(modulus))))), ("=",)
+        )
 
     def side(self, tokens: Sequence[Token]) -> Value:
         try:
@@ -266,7 +186,7 @@ class _Reader:
             pieces, found = _split(tokens, (operator,))
             if found:
                 parts = tuple(_as_set(self.set(_trimmed(piece))) for piece in pieces if piece)
-                return parts[0] if len(parts) == 1 else Union(parts, operator)  # type: ignore[arg-type]
+                return parts[0] if len(parts) == 1 else Union(parts, operator)
         return self.bracketed(tokens)
 
     def bracketed(self, tokens: Sequence[Token]) -> Value:
@@ -530,85 +450,3 @@ def _related(sides: Sequence[Value], operators: Sequence[str]) -> Value:
         else:
             operators = ["=" if operator == "approx" else operator for operator in operators]
     return Relation(tuple(sides), tuple(operators)) if operators else sides[0]
-
-
-def is_name(value: Value) -> bool:
-    r"""Tell whether a side only names what is asked for: ``x``, ``f(x)``, ``\text{Area}``, ``AB``.
-
-    Args:
-        value: The left side of an equation.
-    """
-    match value:
-        case Symbol() | Words():
-            return True
-        case Call(name, _):
-            return name not in ("pm",)
-        case Product(factors):
-            return all(is_name(factor) for factor in factors)
-        case Power(Symbol(), Symbol() | Number(-1 | Fraction())):
-            return False
-        case Power(Call(), Number()):
-            return True
-        case Constant("i"):
-            return True
-        case Bracketed(items, _, _) | Listing(items, _):
-            return all(is_name(item) for item in items)
-        case Ratio(parts):
-            return all(is_name(part) for part in parts)
-    return False
-
-
-def signed(value: Value) -> tuple[Value, ...]:
-    r"""List what a value with ``\pm`` stands for; other values stand for themselves.
-
-    Args:
-        value: Any.
-    """
-    if isinstance(value, Relation) and value.operators == ("=",):
-        left, right = value.sides
-        return tuple(Relation((left, part), ("=",)) for part in signed(right))
-    if isinstance(value, Quantity):
-        return tuple(
-            Quantity(part, value.unit) if isinstance(part, EXPRESSIONS) else part
-            for part in signed(value.value)
-        )
-    if not isinstance(value, EXPRESSIONS) or not _has_sign(value):
-        return (value,)
-    count = _count_signs(value)
-    if count > _MAX_SIGNS:
-        return (value,)
-    return tuple(
-        _with_signs(value, iter(choice)) for choice in product((1, -1), repeat=count)
-    )
-
-
-def _has_sign(node: Expression) -> bool:
-    return _count_signs(node) > 0
-
-
-def _count_signs(node: Expression) -> int:
-    own = isinstance(node, Call) and node.name == "pm"
-    return own + sum(_count_signs(child) for child in children(node))
-
-
-def _with_signs(node: Expression, signs: "Iterable[int]") -> Expression:
-    choose = iter(signs)
-
-    def chosen(part: Expression) -> Expression:
-        match part:
-            case Call("pm", (inner,)):
-                sign = next(choose)
-                inside = chosen(inner)
-                return inside if sign > 0 else Product((MINUS_ONE, inside))
-            case Sum(terms):
-                return Sum(tuple(chosen(term) for term in terms))
-            case Product(factors):
-                return Product(tuple(chosen(factor) for factor in factors))
-            case Power(base, exponent):
-                return Power(chosen(base), chosen(exponent))
-            case Call(name, arguments):
-                return Call(name, tuple(chosen(argument) for argument in arguments))
-        return part
-
-    return chosen(node)
-

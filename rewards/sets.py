@@ -10,7 +10,16 @@ from typing import Any
 
 from mathrl.rewards.identity import value_of
 from mathrl.rewards.normal import Normal, TooLargeError, normal_form
-from mathrl.rewards.syntax import MINUS_ONE, Call, Constant, Expression, Number, Product, Sum, Symbol
+from mathrl.rewards.syntax import (
+    MINUS_ONE,
+    Call,
+    Constant,
+    Expression,
+    Number,
+    Product,
+    Sum,
+    Symbol,
+)
 from mathrl.rewards.values import (
     EXPRESSIONS,
     REALS,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
+from mathrl.rewards.notation import words
 from mathrl.rewards.tokens import Token
 
 _TABLE = """
@@ -54,15 +55,15 @@ _COMPOUND = {"volume": {"length": 3}, "speed": {"length": 1, "time": -1}}
 _SCALES = {
     "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12,
 }  # fmt: skip
-_NOT_UNITS = frozenset(
+_NOT_UNITS = words(
     "and or plus minus times half halves third thirds fourth fourths fifth fifths sixth sixths"
     " seventh seventh eighth eighths ninth ninths tenth tenths hundredth hundredths thousandth"
     " thousandths millionth not never but except mod over choose factorial if then"
-    " none nothing infinity undefined pi root sqrt log where".split()
+    " none nothing infinity undefined pi root sqrt log where"
 )
-SMALL_WORDS = frozenset("in on of to by at as for per".split())
+SMALL_WORDS = words("in on of to by at as for per")
 """Words that may follow a number in a sentence and begin what it is of."""
-LETTER_UNITS = frozenset("m g s h L l N J W V K A".split())
+LETTER_UNITS = words("m g s h L l N J W V K A")
 _WORD = re.compile(r"[A-Za-z\N{DEGREE SIGN}$.']+")
 
 
@@ -122,7 +123,8 @@ def read_unit(tokens: Sequence[Token], max_words: int) -> Unit | None:
         return None
     dimension: dict[str, int] = {}
     scale = Fraction(1)
-    sign, pending, names = 1, 1, []
+    sign, pending = 1, 1
+    names: list[str] = []
     last: tuple[dict[str, int], Fraction, int] | None = None
     for word in words:
         lower = word.lower()

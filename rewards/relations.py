@@ -1,0 +1,164 @@
+r"""What equations and signs say about an answer: ``x = 3`` names 3, ``\pm 2`` is two values."""
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from itertools import product
+
+from mathrl.rewards.syntax import (
+    MINUS_ONE,
+    Call,
+    Constant,
+    Expression,
+    Number,
+    Power,
+    Product,
+    Sum,
+    Symbol,
+    children,
+)
+from mathrl.rewards.values import (
+    EXPRESSIONS,
+    Bracketed,
+    Listing,
+    Quantity,
+    Ratio,
+    Relation,
+    Value,
+    Words,
+)
+
+_MAX_SIGNS = 4
+
+
+def is_name(value: Value) -> bool:
+    r"""Tell whether a side only names what is asked for: ``x``, ``f(x)``, ``\text{Area}``, ``AB``.
+
+    Args:
+        value: The left side of an equation.
+    """
+    match value:
+        case Symbol() | Words():
+            return True
+        case Call(name, _):
+            return name not in ("pm",)
+        case Product(factors):
+            return all(is_name(factor) for factor in factors)
+        case Power(Symbol(), Symbol() | Number(-1 | Fraction())):
+            return False
+        case Power(Call(), Number()):
+            return True
+        case Constant("i"):
+            return True
+        case Bracketed(items, _, _) | Listing(items, _):
+            return all(is_name(item) for item in items)
+        case Ratio(parts):
+            return all(is_name(part) for part in parts)
+    return False
+
+
+def signed(value: Value) -> tuple[Value, ...]:
+    r"""List what a value with ``\pm`` stands for; other values stand for themselves.
+
+    Args:
+        value: Any.
+    """
+    if isinstance(value, Relation) and value.operators == ("=",):
+        left, right = value.sides
+        return tuple(Relation((left, part), ("=",)) for part in signed(right))
+    if isinstance(value, Quantity):
+        return tuple(
+            Quantity(part, value.unit) if isinstance(part, EXPRESSIONS) else part
+            for part in signed(value.value)
+        )
+    if not isinstance(value, EXPRESSIONS) or not _has_sign(value):
+        return (value,)
+    count = _count_signs(value)
+    if count > _MAX_SIGNS:
+        return (value,)
+    return tuple(_with_signs(value, iter(choice)) for choice in product((1, -1), repeat=count))
+
+
+def _has_sign(node: Expression) -> bool:
+    return _count_signs(node) > 0
+
+
+def _count_signs(node: Expression) -> int:
+    own = isinstance(node, Call) and node.name == "pm"
+    return own + sum(_count_signs(child) for child in children(node))
+
+
+def _with_signs(node: Expression, signs: "Iterable[int]") -> Expression:
+    choose = iter(signs)
+
+    def chosen(part: Expression) -> Expression:
+        match part:
+            case Call("pm", (inner,)):
+                sign = next(choose)
+                inside = chosen(inner)
+                return inside if sign > 0 else Product((MINUS_ONE, inside))
+            case Sum(terms):
+                return Sum(tuple(chosen(term) for term in terms))
+            case Product(factors):
+                return Product(tuple(chosen(factor) for factor in factors))
+            case Power(base, exponent):
+                return Power(chosen(base), chosen(exponent))
+            case Call(name, arguments):
+                return Call(name, tuple(chosen(argument) for argument in arguments))
+        return part
+
+    return chosen(node)
+
+
+def assignment(value: Value) -> tuple[Value, Value] | None:
+    """Take ``x = 3`` apart: the name and the value at the end of the chain.
+
+    Args:
+        value: Any.
+
+    Returns:
+        The name and the value, or None where it is no definition.
+    """
+    if not isinstance(value, Relation):
+        return None
+    if not is_name(value.sides[0]):  # 5 = x
+        is_turned = value.operators == ("=",) and isinstance(value.sides[1], Symbol)
+        return (value.sides[1], value.sides[0]) if is_turned else None
+    if value.operators == ("in",):
+        return value.sides[0], value.sides[1]
+    if all(operator == "=" for operator in value.operators):
+        return value.sides[0], value.sides[-1]
+    return None
+
+
+def substituted(node: Expression, letters: Mapping[str, str]) -> Expression:
+    """Rename letters, all at once: f(x) = x + 1 is f(t) = t + 1.
+
+    Args:
+        node: An expression.
+        letters: What each letter becomes.
+    """
+    match node:
+        case Symbol(name):
+            return Symbol(letters.get(name, name))
+        case Sum(terms):
+            return Sum(tuple(substituted(term, letters) for term in terms))
+        case Product(factors):
+            return Product(tuple(substituted(factor, letters) for factor in factors))
+        case Power(base, exponent):
+            return Power(substituted(base, letters), substituted(exponent, letters))
+        case Call(name, arguments):
+            return Call(name, tuple(substituted(part, letters) for part in arguments))
+    return node
+
+
+def letters_of(value: Value) -> frozenset[str]:
+    """List the letters in an expression; other values have none.
+
+    Args:
+        value: Any.
+    """
+    if isinstance(value, Symbol):
+        return frozenset((value.name,))
+    if not isinstance(value, EXPRESSIONS):
+        return frozenset()
+    return frozenset().union(*(letters_of(child) for child in children(value)))

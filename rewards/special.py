@@ -1,0 +1,87 @@
+"""Answers that tokens would tear apart: number bases, times of day, and what a comma may mean."""
+
+import re
+
+from mathrl.rewards.syntax import Number
+from mathrl.rewards.values import Based, Clock, Ratio, Value
+
+_BASED = re.compile(
+    r"\(?\s*(?:\\(?:text|mathrm)\s*\{)?([0-9A-Z][0-9A-Z ]*(?:\.[0-9A-Z]+)?)\}?\s*\)?\s*_\s*\{?\s*"
+    r"(?:\\(?:text|mathrm)\s*\{)?\s*([0-9]{1,2}|[a-z]+)\s*\}?\}?"
+)
+_BASE_NAMES = {
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12, "sixteen": 16,
+}  # fmt: skip
+_CLOCK = re.compile(
+    r"([0-9]{1,2})\s*:\s*([0-9]{2})(?:\s*:\s*00)?(?:\s*(?:\\text\s*\{|\\mathrm\s*\{)?\s*"
+    r"([ap])\.?\s*m\.?\s*\}?)?",
+    re.IGNORECASE,
+)
+_HOUR = re.compile(
+    r"([0-9]{1,2})\s*(?:\\text\s*\{|\\mathrm\s*\{)?\s*([ap])\.?\s*m\.?\s*\}?", re.IGNORECASE
+)
+_GROUPED = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])(?!,[0-9])")
+_DECIMAL_COMMA = re.compile(r"-?(?:\\?\$ ?)?[0-9]+,[0-9]+")
+
+
+def read_special(text: str) -> tuple[Value, ...] | None:
+    """Read what tokens would tear apart: bases and times of day."""
+    if "_" in text and (found := _BASED.fullmatch(text)):
+        base = _BASE_NAMES.get(found[2]) or (int(found[2]) if found[2].isdigit() else 0)
+        digits = found[1].replace(" ", "")
+        if 2 <= base <= 36 and (digits[0].isdigit() or len(digits) > 1):
+            return (Based(digits, base),)
+    if ":" in text and (found := _CLOCK.fullmatch(text)):
+        hours, minutes = int(found[1]), int(found[2])
+        if hours <= 24 and minutes < 60:
+            half = f"{found[3].lower()}m" if found[3] else None
+            clock = _clock(hours, minutes, half)
+            if half:
+                return (clock,)
+            return (clock, Ratio((Number(hours), Number(minutes))))
+    if text[-1:] in "mM.}" and text[:1].isdigit() and (found := _HOUR.fullmatch(text)):
+        return (_clock(int(found[1]), 0, f"{found[2].lower()}m"),)
+    return None
+
+
+def _clock(hours: int, minutes: int, half: str | None) -> Clock:
+    if half and 1 <= hours <= 12:
+        hours = hours % 12 + (12 if half == "pm" else 0)
+    known = "am" if half == "am" else "pm" if half == "pm" or hours > 12 else None
+    return Clock(hours * 60 + minutes, known)  # type: ignore[arg-type]
+
+
+def comma_variants(text: str) -> list[str]:
+    """List what commas may mean: 1,234 is a number or two, 1,5 a decimal or two numbers."""
+    if "," not in text:
+        return [text]
+    variants = []
+    grouped = _outside_brackets(text)
+    if grouped != text:
+        variants.append(grouped)
+    variants.append(text)
+    if _DECIMAL_COMMA.fullmatch(text) and (grouped == text or text.lstrip("-")[0] == "0"):
+        variants.append(text.replace(",", "."))
+    return variants
+
+
+def _outside_brackets(text: str) -> str:
+    """Drop the commas of thousands, except inside brackets, where they separate."""
+    spans = [found.span() for found in _GROUPED.finditer(text)]
+    if not spans:
+        return text
+    depth, inside, places = 0, [], dict(spans)
+    for place, character in enumerate(text):
+        if character in "([" or text.startswith("\\{", place):
+            depth += 1
+        elif character in ")]" or text.startswith("\\}", place):
+            depth -= 1
+        if place in places and depth > 0:
+            inside.append(place)
+    pieces, last = [], 0
+    for start, end in spans:
+        pieces.append(text[last:start])
+        pieces.append(text[start:end] if start in inside else text[start:end].replace(",", ""))
+        last = end
+    return "".join([*pieces, text[last:]])
