@@ -110,7 +110,7 @@ def prepare() -> None:
     """Disarm sympy's reader of strings, and warm up: the first decision is as quick as the next."""
     global sympy
     import sympy
-    import sympy.physics.units
+    import sympy.physics.units  # reads strings while it is imported
 
     def read_fraction(text: str, *_: object, **__: object) -> Formula:
         try:
