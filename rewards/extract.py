@@ -8,6 +8,7 @@ Everything here takes time linear in the text, which is capped.
 """
 
 import re
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
@@ -38,8 +39,6 @@ class Extraction:
     """Other answers given by the same cue, where the policy wants one; they may be equal."""
 
 
-_TURN_MARKS = ("<|", "</s>", "<end_of_turn>", "<\uff5c", "Human", "User", "USER", "Reference",
-               "Ground truth", "###", "Question:", "Problem:")  # fmt: skip
 _TURN_END = re.compile(
     r"<\|(?:im_end|im_start|eot_id|end_of_text|endoftext|end|start_header_id|eom_id|user"
     r"|assistant|system)\|>|</s>|<\uff5c(?:User|end\u2581of\u2581sentence)\uff5c>|<end_of_turn>"
@@ -61,13 +60,14 @@ _PHRASE = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    r"(?:^[ \t>*#_-]*+|(?<=[.!?)]\s)\**+)(?:(?:The )?(?:[Ff]inal |[Cc]orrect |My )?"
-    r"(?:[Aa]nswer|Result|Solution)|ANSWER|A)"
-    r"(?:\s*\([^()\n]{0,20}\))?[ \t]*+[*_]*+[ \t]*+(?::|\uff1a|=>)"
-    rf"{_OPENING}"
-    rf"|(?:最终|最后|正确)?答案[ \t]*+[*_]*+[ \t]*+(?::|\uff1a){_OPENING}",
-    re.MULTILINE,
+    r"(?:.*[.!?)]\s)?[ \t>*#_-]*+(?:(?:The )?(?:[Ff]inal |[Cc]orrect |My )?"
+    r"(?:[Aa]nswer|Result|Solution)|ANSWER|A|.*(?:最终|最后|正确)?答案)"
+    r"(?:\s*\([^()\n]{0,20}\))?[ \t]*+[*_]*+[ \t]*+"
 )
+"""What stands before the colon of "Answer:", from the start of its line."""
+_MAX_LABEL = 80
+_AFTER_LABEL = re.compile(_OPENING)
+_COLONS = (":", "\uff1a", "=>")
 _HASHES = re.compile(r"(?<!#)####(?!#)")
 _TAG = re.compile(r"<answer\s*>", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.?!](?=\s)|[。\uff01\uff1f]")
@@ -119,7 +119,26 @@ def _final_text(completion: str, policy: Policy) -> str | None:
             return None
         text = before[-policy.max_characters :]
     text = fold_unicode(text)
-    return _own_turn(text) if any(mark in text for mark in _TURN_MARKS) else text
+    return _own_turn(text) if _may_have_turns(text) else text
+
+
+def _may_have_turns(text: str) -> bool:
+    """Look for the marks of other speakers, quickly: most texts have none."""
+    return (
+        "<|" in text
+        or "</s>" in text
+        or "<end_of_turn>" in text
+        or "<\uff5c" in text
+        or "uman:" in text
+        or "ser:" in text
+        or "SER:" in text
+        or "eference" in text
+        or "round truth" in text
+        or "###" in text
+        or "Question:" in text
+        or "Problem:" in text
+        or "Q:" in text
+    )
 
 
 def _own_turn(text: str) -> str:
@@ -211,23 +230,32 @@ def _find_hashes(text: str, policy: Policy) -> Extraction | None:
     last_line = text.rstrip().rfind("\n")
     tails = [
         tail
-        for start, tail in _tails(_HASHES, text, policy)
+        for start, tail in _tails(_uses(_HASHES, text), text)
         if start > last_line or is_plain(tail, policy)
     ]
     return _from_tails(tails, "hashes", policy)
 
 
 def _find_phrases(text: str, policy: Policy) -> Extraction | None:
-    if "nswer" not in text and _PHRASE.search(text) is None:
+    has_noun = (
+        "nswer" in text
+        or "esult" in text
+        or "hoice" in text
+        or "ption" in text
+        or "NSWER" in text
+        or (not text.isascii() and ("答案" in text or "结果" in text))
+    )
+    if not has_noun:
         return None
-    tails = [_sentence(tail) for _, tail in _tails(_PHRASE, text, policy)]
+    tails = [_sentence(tail) for _, tail in _tails(_uses(_PHRASE, text), text)]
     return _from_tails(tails, "phrase", policy)
 
 
 def _find_labels(text: str, policy: Policy) -> Extraction | None:
-    if ":" not in text and "\uff1a" not in text and "=>" not in text:
+    uses = [use for colon in _COLONS if colon in text for use in _labels(text, colon)]
+    if not uses:
         return None
-    tails = [_sentence(tail) for _, tail in _tails(_LABEL, text, policy)]
+    tails = [_sentence(tail) for _, tail in _tails(sorted(uses), text)]
     return _from_tails(tails, "label", policy)
 
 
@@ -236,17 +264,37 @@ def _find_last_value(text: str, policy: Policy) -> Extraction | None:
     return None if answer is None else _found(answer, "last_value")
 
 
-def _tails(cue: re.Pattern[str], text: str, policy: Policy) -> list[tuple[int, str]]:
+def _uses(cue: re.Pattern[str], text: str) -> list[tuple[int, int]]:
+    """List where the uses of a cue start and end; of a flood, the last ones."""
+    return [use.span() for use in deque(cue.finditer(text), maxlen=_MAX_CANDIDATES)]
+
+
+def _labels(text: str, colon: str) -> list[tuple[int, int]]:
+    """List the uses of "Answer:", looking back from each colon."""
+    found: list[tuple[int, int]] = []
+    place = text.rfind(colon)
+    for _ in range(_MAX_CANDIDATES):
+        if place < 0:
+            break
+        start = max(text.rfind("\n", 0, place) + 1, place - _MAX_LABEL)
+        if _LABEL.fullmatch(text, start, place):
+            after = _AFTER_LABEL.match(text, place + len(colon))
+            found.append((start, after.end() if after else place + len(colon)))
+        place = text.rfind(colon, 0, place)
+    return found
+
+
+def _tails(uses: Sequence[tuple[int, int]], text: str) -> list[tuple[int, str]]:
     """List where each use of a cue starts and what follows it on its line, up to the next use."""
-    uses = list(cue.finditer(text))[-_MAX_CANDIDATES:]
     tails = []
     for use, following in zip_longest(uses, uses[1:]):
-        end = following.start() if following else len(text)
-        if text[use.end() - 2 : use.end()] == r"\[" or text[use.end() - 2 : use.end()] == "$$":
-            tail = _display(text[use.end() : end])
+        start, after = use
+        end = following[0] if following else len(text)
+        if text[after - 2 : after] in (r"\[", "$$"):
+            tail = _display(text[after:end])
         else:
-            tail = text[use.end() : end].strip().partition("\n")[0]
-        tails.append((use.start(), tail))
+            tail = text[after:end].strip().partition("\n")[0]
+        tails.append((start, tail))
     return [(start, tail) for start, tail in tails if tail.strip(" *.$")]
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from mathrl.boxes import find_boxes
 from mathrl.rewards.cas import is_equal as is_equal_symbolically
@@ -36,8 +36,8 @@ from mathrl.rewards.values import (
 )
 from mathrl.schema import Completion, Score, Status
 
-_INTEGER = re.compile(r"-?[0-9]{1,300}")
-_DECIMAL = re.compile(r"(-?)([0-9]{0,300})\.([0-9]{1,300})")
+_DECIMAL = re.compile(r"(-?)([0-9]*+)(?:\.([0-9]++))?(?<=[0-9])")
+_MAX_PLAIN_DIGITS = 300
 _FORMULA = re.compile(r"\\(?!text|mathrm|mbox|textbf|\$|%|,|;| )[A-Za-z]+|[\^_=]")
 _MAX_RIVALS = 20
 
@@ -105,36 +105,30 @@ def equivalent(prediction: str, answer: str | None, policy: Policy = EVAL) -> Sc
 
 
 class Answer:
-    """One answer, read no further than a comparison needs: text, key, readings, normal form."""
+    """One answer, read no further than a comparison needs: text, key, readings, canonical form."""
+
+    __slots__ = ("_canonical", "_readings", "key", "number", "policy", "text", "written")
 
     def __init__(self, written: str, policy: Policy) -> None:
         self.written = written
         self.policy = policy
-
-    @cached_property
-    def text(self) -> str:
+        self.text = tidy(written)
         """The answer without what surrounds it."""
-        return tidy(self.written)
-
-    @cached_property
-    def key(self) -> str:
+        self.key = normalise(self.text)
         """The form in which two texts are compared letter by letter."""
-        return normalise(self.text)
-
-    @cached_property
-    def number(self) -> Fraction | int | None:
+        self.number = _plain_number(self.key)
         """The value of a plain integer or decimal."""
-        if _INTEGER.fullmatch(self.key):
-            return int(self.key)
-        if found := _DECIMAL.fullmatch(self.key):
-            sign, whole, decimals = found.groups()
-            value = Fraction(int(whole + decimals), 10 ** len(decimals))
-            return -value if sign else value
-        return None
+        self._readings: tuple[Value, ...] | None = None
+        self._canonical: str | None = None
 
-    @cached_property
+    @property
     def readings(self) -> tuple[Value, ...]:
         """What the answer may mean, the likeliest first."""
+        if self._readings is None:
+            self._readings = self._read()
+        return self._readings
+
+    def _read(self) -> tuple[Value, ...]:
         return read(self.text, self.policy.max_unit_words)
 
     @property
@@ -144,11 +138,16 @@ class Answer:
             isinstance(value, Listing | Braced) or len(signed(value)) > 1 for value in self.readings
         )
 
-    @cached_property
+    @property
     def canonical(self) -> str:
         """One text for all ways to write the same number or polynomial."""
+        if self._canonical is None:
+            self._canonical = self._canonise()
+        return self._canonical
+
+    def _canonise(self) -> str:
         if self.number is not None:
-            return str(Fraction(self.number))
+            return str(self.number)
         if len(self.text) > self.policy.max_answer_characters:
             return self.key[:40] + "..."
         return _canonical(self.readings[0]) or self.key
@@ -157,17 +156,31 @@ class Answer:
 class _Row(Answer):
     """Boxes in a row, read as one answer of several parts."""
 
+    __slots__ = ("parts",)
+
     def __init__(self, parts: Sequence[str], policy: Policy) -> None:
         super().__init__(", ".join(parts), policy)
         self.parts = parts
 
-    @cached_property
-    def readings(self) -> tuple[Value, ...]:
+    def _read(self) -> tuple[Value, ...]:
         values = [read(tidy(part), self.policy.max_unit_words)[0] for part in self.parts]
         flat: list[Value] = []
         for value in values:
             flat.extend(value.items if isinstance(value, Listing) else signed(value))
         return (Listing(tuple(flat)),)
+
+
+def _plain_number(key: str) -> Fraction | int | None:
+    if key.isdigit() and len(key) <= _MAX_PLAIN_DIGITS:
+        return int(key)
+    if len(key) > _MAX_PLAIN_DIGITS or not (found := _DECIMAL.fullmatch(key)):
+        return None
+    sign, whole, decimals = found.groups()
+    if decimals is None:
+        return -int(whole) if sign else int(whole)
+    value = Fraction(int(whole + decimals), 10 ** len(decimals))
+    exact = value.numerator if value.denominator == 1 else value
+    return -exact if sign else exact
 
 
 _GOLD_UNPARSEABLE = Score(

@@ -54,6 +54,7 @@ _DOUBLED = re.compile(
     r"|circ|in|le|ge|pm|angle|mathrm|leq|geq|sin|cos|tan|log|ln)(?![A-Za-z]))"
 )
 _DELIMITERS = ((r"\(", r"\)"), (r"\[", r"\]"), ("$$", "$$"), ("$", "$"), ("**", "**"), ("`", "`"))
+_WRAPS, _ENDS = frozenset("\\$*`="), frozenset(".,;:\\")
 _MAX_WRAPPERS = 5  # $\(\text{**5**}\)$ is as deep as honest answers go
 _MANY_BRACKETS = 10
 
@@ -86,6 +87,8 @@ def tidy(text: str) -> str:
     """
     if not text.isascii():
         text = _mathematics(fold_unicode(text))
+    elif text.isalnum():
+        return text
     if "\\\\" in text and _DOUBLED.search(text):
         text = text.replace("\\\\", "\\")  # LaTeX that was escaped once too often
     if "\\" in text or "{" in text:
@@ -128,6 +131,8 @@ def _script(mark: str, run: str, plain: dict[str, str]) -> str:
 def _unwrapped(text: str) -> str:
     text = text.strip()
     for _ in range(_MAX_WRAPPERS):
+        if text[:1] not in _WRAPS and text[-1:] not in _ENDS:
+            break
         before = text
         if text[-1:] in ".,;:\\" and not text.endswith(".."):
             text = text.rstrip(".,;:\\ \n\t") if text[-2:] not in (r"\)", r"\]") else text

@@ -51,6 +51,10 @@ class Policy:
     timeout_s: float = 0.8
     """Wall time of tier 4 for one pair of answers; the other tiers have budgets instead."""
 
+    def __hash__(self) -> int:
+        """Hash the name alone: a policy is a key of every look-up, and few share a name."""
+        return hash(self.name)
+
     def __post_init__(self) -> None:
         """Check what a type checker cannot see."""
         if unknown := [cue for cue in self.cues if cue not in get_args(Cue)]:

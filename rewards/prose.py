@@ -16,6 +16,7 @@ SPAN = re.compile(
     r"\$\$(.+?)\$\$|(?<!\\)\$([^$]+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL
 )
 """A formula inside a text."""
+_PLAIN_NUMBER = re.compile(r"-?\$?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?%?[. ]*")
 _LETTERS = re.compile("[A-Za-z]")
 _CLAUSE = re.compile(
     r",?\s+(?:because|since|which|as|so|where|for|when|if|with|and the|in the|on the|at the|of the"
@@ -57,6 +58,8 @@ def answer_in(tail: str, policy: Policy) -> str | None:
         The answer as written, or None where the sentence holds none that can be read.
     """
     if not policy.is_prose_read:
+        return tail
+    if _PLAIN_NUMBER.fullmatch(tail):
         return tail
     tail = tail[-MAX_SENTENCE:]
     spans = list(SPAN.finditer(tail))
