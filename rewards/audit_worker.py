@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from mathrl.errors import ConfigError, GradingError
-from mathrl.rewards.combine import Reward, WeightedReward, load_reward
+from mathrl.rewards.combination import Reward, WeightedReward, load_reward
 
 ORPHAN_GRACE_S = 5.0
 """A worker ends itself this long after the row's limit: its audit was killed and cannot end it."""

@@ -15,7 +15,6 @@ from fractions import Fraction
 from functools import lru_cache
 
 from mathrl.boxes import find_boxes
-from mathrl.rewards.cas import is_equal as is_equal_symbolically
 from mathrl.rewards.commitment import refusal
 from mathrl.rewards.compare import Comparison
 from mathrl.rewards.extract import MAX_TEXT, extract
@@ -54,7 +53,7 @@ def grade(completion: str | Completion, answer: str | None, policy: Policy = EVA
         A score of 1.0 or 0.0, or of None where the known answer itself cannot be read; its
         ``prediction`` is canonical (``18`` for ``18.00``), so equal predictions are equal texts.
     """
-    gold = _read_gold(answer if isinstance(answer, str) else None, policy)
+    gold = read_gold(answer if isinstance(answer, str) else None, policy)
     if gold is None:
         return _GOLD_UNPARSEABLE
     text = completion.text if isinstance(completion, Completion) else completion
@@ -93,7 +92,7 @@ def equivalent(prediction: str, answer: str | None, policy: Policy = EVAL) -> Sc
     Returns:
         A score as ``grade`` gives it; ``no_answer`` where the prediction is empty.
     """
-    gold = _read_gold(answer if isinstance(answer, str) else None, policy)
+    gold = read_gold(answer if isinstance(answer, str) else None, policy)
     if gold is None:
         return _GOLD_UNPARSEABLE
     if len(prediction) > MAX_TEXT:
@@ -191,7 +190,13 @@ _GOLD_UNPARSEABLE = Score(
 
 
 @lru_cache(maxsize=4096)  # a trainer grades a whole group, and every epoch, on the same answer
-def _read_gold(answer: str | None, policy: Policy) -> Answer | None:
+def read_gold(answer: str | None, policy: Policy) -> Answer | None:
+    """Read a known answer, or None where there is nothing to read; the last ones are kept.
+
+    Args:
+        answer: Bare, in ``$...$`` or in a box.
+        policy: How it is read.
+    """
     if answer is None or len(answer) > MAX_TEXT:
         return None
     gold = _typed(answer, policy)
@@ -289,11 +294,13 @@ def _symbolic(
     pairs: Sequence[tuple[Value, Value]], prediction: Answer, gold: Answer, comparison: Comparison
 ) -> Decision:
     """Ask sympy about the expressions that stayed open, then compare again."""
+    from mathrl.rewards.cas import is_equal  # few answers need it
+
     policy = comparison.policy
     is_open = False
     for first, second in list(comparison.undecided):
         try:
-            settled = is_equal_symbolically(first, second, timeout_s=policy.timeout_s)
+            settled = is_equal(first, second, timeout_s=policy.timeout_s)
         except TimeoutError:
             return Decision("timeout", 4, f"sympy took more than {policy.timeout_s:g} s")
         except MemoryError:

@@ -26,7 +26,7 @@ from mathrl.interrupts import deferred_interrupt
 from mathrl.manifest import problems_hash, read_manifest, write_manifest
 from mathrl.policy import Policy, load_policy, save_policy
 from mathrl.prompts import PromptBuilder
-from mathrl.rewards.combine import CombinedReward, Reward, combine
+from mathrl.rewards.combination import CombinedReward, Reward, combine
 from mathrl.schema import Problem
 from mathrl.trainers.batch import assemble
 from mathrl.trainers.checkpoint import (

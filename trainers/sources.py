@@ -12,7 +12,7 @@ from typing import Protocol
 from mathrl.engines import Engine, SampleRequest, SamplingParams, sample_seed
 from mathrl.errors import ConfigError, DataError
 from mathrl.prompts import PromptBuilder
-from mathrl.rewards.combine import CombinedReward
+from mathrl.rewards.combination import CombinedReward
 from mathrl.schema import Completion, Problem, Rollout, Score
 from mathrl.trainers.recipe import Recipe
 

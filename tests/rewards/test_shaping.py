@@ -112,7 +112,7 @@ def test_what_is_no_completion_is_an_error(reward: Any, name: str, values: list[
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys, mathrl.rewards.shaping, mathrl.rewards.combine\n"
+        "import sys, mathrl.rewards.shaping, mathrl.rewards.combination\n"
         "assert not {'torch', 'numpy', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

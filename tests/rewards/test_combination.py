@@ -11,7 +11,7 @@ import pytest
 
 from mathrl.errors import ConfigError, GradingError
 from mathrl.rewards import accuracy_reward, combine, load_reward
-from mathrl.rewards.combine import WeightedReward, standardised
+from mathrl.rewards.combination import WeightedReward, standardised
 from mathrl.schema import Score
 
 
