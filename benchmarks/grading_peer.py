@@ -49,7 +49,7 @@ class Worker:
             [python, script, engine],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=None if engine == OURS else subprocess.DEVNULL,  # the peer logs at length
             text=True,
         )
         ready = self._answer()
