@@ -343,8 +343,7 @@ def _bits(value: Fraction | int) -> int:
 
 
 def _decide(one: Formula, other: Formula, builder: _Builder) -> bool | None:
-    undefined = (sympy.zoo, sympy.nan, sympy.AccumBounds)
-    if one.has(*undefined) or other.has(*undefined):
+    if any(side.has(sympy.zoo, sympy.nan, sympy.AccumBounds) for side in (one, other)):
         return None
     if one == other:
         return True
@@ -448,8 +447,10 @@ def _is_proved(one: Formula, other: Formula) -> bool:
     difference = one - other
     for tactic in _TACTICS:
         with suppress(*_faults()):  # where one way does not lead there, the next one may
-            if tactic(difference) == 0:
+            result = tactic(difference)
+            if result == 0:
                 return True
+            difference = min(difference, result, key=sympy.count_ops)  # what is left to prove
     return False
 
 
@@ -488,12 +489,12 @@ _TACTICS: tuple[Callable[[Formula], Formula], ...] = (
     _over_one_bar,
     lambda difference: sympy.radsimp(sympy.sqrtdenest(sympy.expand(difference))),
     lambda difference: sympy.gammasimp(sympy.expand_func(difference)),
-    lambda difference: sympy.simplify(difference),
     lambda difference: sympy.expand(sympy.expand_log(sympy.logcombine(difference))),
     _exponentials,
+    lambda difference: sympy.simplify(difference),
     lambda difference: sympy.simplify(sympy.expand_trig(sympy.powdenest(difference))),
     _inverses,
     lambda difference: sympy.simplify(difference.rewrite(sympy.Abs)),  # of Max and Min
     _constants,
 )
-"""Ways to bring a difference that is zero to 0; cheap ones first."""
+"""Ways to bring a difference that is zero to 0, and no other; cheap ones first."""

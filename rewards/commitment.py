@@ -34,6 +34,7 @@ from mathrl.rewards.values import (
 )
 
 _TO_EVALUATE = words("binom permutations factorial factorial2 gcd lcm mod max min floor ceil det")
+_KNOWN = words("sin cos tan cot sec csc arcsin arccos arctan ln log exp abs") | _TO_EVALUATE
 _RAISED = frozenset("²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -49,6 +50,8 @@ def refusal(prediction: Value, gold: Value, written: str, comparison: Comparison
     if isinstance(prediction, Relation) and not isinstance(gold, Relation):
         if not _is_consistent(prediction, comparison):
             return "the sides of the equation differ"
+        if isinstance(prediction.sides[0], Call) and prediction.sides[0].name in _KNOWN:
+            return "an equation does not say what is asked for"
         if len(set(prediction.sides)) < len(prediction.sides):
             return "an identity gives no answer"
     wanted, given = _expressions(gold), _expressions(prediction)

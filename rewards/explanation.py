@@ -4,12 +4,11 @@ The command is ``mathrl explain COMPLETION ANSWER``.
 """
 
 from dataclasses import dataclass, fields
-from fractions import Fraction
 from typing import Any
 
 from mathrl.rewards.extract import extract
 from mathrl.rewards.grade import Answer, grade, read_gold
-from mathrl.rewards.normal import TooLargeError, normal_form
+from mathrl.rewards.normal import TooLargeError, digits, normal_form
 from mathrl.rewards.policy import EVAL, Policy
 from mathrl.rewards.syntax import Call, Constant, Number, Symbol
 from mathrl.rewards.units import Unit
@@ -66,7 +65,7 @@ def tree(value: Value) -> str:
     """
     match value:
         case Number(number, _):
-            return str(Fraction(number))
+            return digits(number)
         case Symbol(name) | Constant(name):
             return name
         case Words(text):

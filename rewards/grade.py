@@ -18,7 +18,7 @@ from mathrl.boxes import find_boxes
 from mathrl.rewards.commitment import refusal
 from mathrl.rewards.compare import Comparison
 from mathrl.rewards.extract import MAX_TEXT, extract
-from mathrl.rewards.normal import TooLargeError, normal_form
+from mathrl.rewards.normal import TooLargeError, digits, normal_form
 from mathrl.rewards.normalise import normalise, tidy
 from mathrl.rewards.policy import EVAL, Policy
 from mathrl.rewards.read import read
@@ -39,6 +39,7 @@ _DECIMAL = re.compile(r"(-?)([0-9]*+)(?:\.([0-9]++))?(?<=[0-9])")
 _MAX_PLAIN_DIGITS = 300
 _FORMULA = re.compile(r"\\(?!text|mathrm|mbox|textbf|\$|%|,|;| )[A-Za-z]+|[\^_=]")
 _MAX_RIVALS = 20
+_SPOKEN = ("tag", "phrase", "label")
 
 
 def grade(completion: str | Completion, answer: str | None, policy: Policy = EVAL) -> Score:
@@ -74,9 +75,9 @@ def grade(completion: str | Completion, answer: str | None, policy: Policy = EVA
             reason=f"{found.cue}: several answers given",
         )
     score = _compare(prediction, gold, policy, found.reason)
-    if score.status == "unparseable" and policy.is_prose_read and found.cue != policy.cues[-1]:
-        later = replace(policy, cues=policy.cues[policy.cues.index(found.cue or "box") + 1 :])
-        second = grade(text, answer, later)
+    if score.status == "unparseable" and found.cue == "box" and not policy.is_conflict_refused:
+        spoken = replace(policy, cues=tuple(cue for cue in policy.cues if cue in _SPOKEN))
+        second = grade(text, answer, spoken)  # the box held a picture of it: "Answer: D" counts
         return second if second.value else score
     return score
 
@@ -348,7 +349,7 @@ def _score(status: Status, prediction: Answer, tier: int | None, reason: str) ->
 
 def _canonical(value: Value) -> str | None:
     if isinstance(value, Number):
-        return str(Fraction(value.value))
+        return digits(value.value)
     if isinstance(value, Percent):
         return f"{_canonical(value.value)}%"
     if isinstance(value, Quantity):

@@ -23,14 +23,14 @@ def number(text: str) -> Number:
         ParseError: It has too many digits.
     """
     if text.isdigit() and len(text) <= MAX_DIGITS:
-        return Number(int(text))
+        return Number(_integer(text))
     mantissa, has_exponent, power = text.replace("E", "e").partition("e")
     whole, _, decimals = mantissa.partition(".")
     exponent = int(power) if has_exponent and len(power) < 6 else 0
     too_long = len(mantissa) + abs(exponent) > MAX_DIGITS
     if too_long or (has_exponent and len(power) >= 6):
         raise ParseError("the number is too long")
-    value = Fraction(int(whole + decimals or "0"), 10 ** len(decimals)) * Fraction(10) ** exponent
+    value = Fraction(_integer(whole + decimals), 10 ** len(decimals)) * Fraction(10) ** exponent
     exact = value.numerator if value.denominator == 1 else value
     return Number(exact, max(0, len(decimals) - exponent) if decimals or exponent < 0 else None)
 
@@ -49,8 +49,8 @@ def repeating(text: str) -> Number:
     head, _, block = text.replace("(", "\\").partition("\\")
     whole, _, decimals = head.strip().partition(".")
     digits = "".join(character for character in block if character.isdigit())
-    fixed = Fraction(int(whole + decimals or "0"), 10 ** len(decimals))
-    value = fixed + Fraction(int(digits), 10 ** len(decimals) * (10 ** len(digits) - 1))
+    fixed = Fraction(_integer(whole + decimals), 10 ** len(decimals))
+    value = fixed + Fraction(_integer(digits), 10 ** len(decimals) * (10 ** len(digits) - 1))
     return Number(value.numerator if value.denominator == 1 else value)
 
 
@@ -74,3 +74,10 @@ def endless(text: str) -> Number:
         if start > _MAX_PERIOD_START:
             break
     return number(written)
+
+
+def _integer(digits: str) -> int:
+    try:
+        return int(digits or "0")
+    except ValueError as error:  # somebody lowered Python's own limit on digits below ours
+        raise ParseError("the number is too long") from error

@@ -442,9 +442,15 @@ def _text(terms: Mapping[Monomial, Rational]) -> str:
         if coefficient == 1 and atoms:
             parts.append(atoms)
         else:
-            parts.append(f"{_digits(coefficient)}*{atoms}" if atoms else _digits(coefficient))
+            parts.append(f"{digits(coefficient)}*{atoms}" if atoms else digits(coefficient))
     return " + ".join(parts)
 
 
-def _digits(value: Rational) -> str:
-    return str(value) if _bits(value) < 12_000 else f"{value.numerator:x}/{value.denominator:x}"
+def digits(value: Rational) -> str:
+    """Write a rational number: in decimal digits, or in hexadecimal ones where it is huge.
+
+    Args:
+        value: Any.
+    """
+    # Python refuses to print more than 4300 decimal digits, or fewer where it was told so
+    return str(value) if _bits(value) < 2_000 else f"{value.numerator:x}/{value.denominator:x}"

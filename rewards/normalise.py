@@ -99,7 +99,7 @@ def tidy(text: str) -> str:
             text = _COLOUR.sub("", text)
     text = _unwrapped(text)
     if "$" in text:
-        text = _without_dollars(text)
+        text = _unwrapped(_without_dollars(text))
     return text
 
 

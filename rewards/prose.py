@@ -96,8 +96,7 @@ def is_plain(tail: str, policy: Policy) -> bool:
         tail: One line.
         policy: How units are read.
     """
-    value = first_reading(tail, policy)
-    return not isinstance(value, Words | Listing | Relation) or _NUMBER.match(tail) is not None
+    return not isinstance(first_reading(tail, policy), Words | Listing | Relation)
 
 
 def first_reading(text: str, policy: Policy) -> Value:

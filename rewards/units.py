@@ -54,11 +54,12 @@ _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _COMPOUND = {"volume": {"length": 3}, "speed": {"length": 1, "time": -1}}
 _SCALES = {
     "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12,
+    "dozen": 12,
 }  # fmt: skip
 _NOT_UNITS = words(
     "and or plus minus times half halves third thirds fourth fourths fifth fifths sixth sixths"
     " seventh seventh eighth eighths ninth ninths tenth tenths hundredth hundredths thousandth"
-    " thousandths millionth not never but except mod over choose factorial if then"
+    " thousandths millionth millionths twelfth twelfths score couple pair pairs not never but except mod over choose factorial if then"
     " none nothing infinity undefined pi root sqrt log where"
 )
 SMALL_WORDS = words("in on of to by at as for per")
@@ -105,7 +106,7 @@ def is_unit(word: str) -> bool:
 
 def scale_of(word: str) -> int | None:
     """Give the number that a word multiplies by (``million``), or None."""
-    return _SCALES.get(word.lower())
+    return _SCALES.get(word.lower().removesuffix("s"))
 
 
 def read_unit(tokens: Sequence[Token], max_words: int) -> Unit | None:
@@ -128,7 +129,7 @@ def read_unit(tokens: Sequence[Token], max_words: int) -> Unit | None:
     last: tuple[dict[str, int], Fraction, int] | None = None
     for word in words:
         lower = word.lower()
-        if lower in _NOT_UNITS or lower in _SCALES:
+        if lower in _NOT_UNITS or lower.removesuffix("s") in _SCALES:
             return None
         if lower in ("per", "/", "a", "an", "each", "every"):
             sign = -1 if lower != "a" or names else sign

@@ -18,7 +18,7 @@ from mathrl.boxes import boxes, last_box
         (r"\boxed{}", [""]),
         (r"\boxed 5, \boxed-7", ["5,", "-7"]),
         (r"write it in \boxed form, \boxedness{5} too", []),
-        (r"a\\\boxed{5} but not \\boxed{6}", ["5"]),  # \\ is a line break of its own
+        (r"a\\\boxed{5} and \\boxed{6}", ["5", "6"]),  # LaTeX that was escaped once too often
         ("no box }{ here", []),
     ],
 )

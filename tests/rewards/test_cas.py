@@ -172,11 +172,28 @@ def test_the_order_does_not_matter() -> None:
 def test_names_do_not_matter() -> None:
     first, second = read(r"\sum_{k=1}^{n} \sin k^2"), read(r"\sum_{j=1}^{n} \sin j^2")
     assert is_equal(first, second, timeout_s=ENOUGH_S) is True
-    # sum over k of (sum over k of (sum over j of 1)): three variables, two letters
-    inner = Binder("sum", Number(1), "j", Number(1), Symbol("k"))
-    middle = Binder("sum", inner, "k", Number(1), Symbol("k"))
-    outer = Binder("sum", middle, "k", Number(1), Symbol("n"))
-    assert is_equal(outer, read(r"\frac{n(n+1)(n+2)}{6}"), timeout_s=ENOUGH_S) is True
+    # three variables with two letters: the sum over K = 1..3 of that over k = 1..K of that over
+    # j = 1..k of jk; the inner ones are 1, 6, 18, so the middle ones are 1, 7, 25, and 33 in all
+    j, k, one = Symbol("j"), Symbol("k"), Number(1)
+    inner = Binder("sum", Product((j, k)), "j", one, k)
+    outer = Binder("sum", Binder("sum", inner, "k", one, k), "k", one, Number(3))
+    assert is_equal(outer, Number(33), timeout_s=ENOUGH_S) is True
+
+
+def test_z_is_complex_where_complex_numbers_are_spoken_of() -> None:
+    z, x = Symbol("z"), Symbol("x")
+    conjugate, square = Call("conj", (z,)), Power(Call("abs", (z,)), Number(2))
+    assert is_equal(conjugate, z, timeout_s=ENOUGH_S) is False
+    assert is_equal(Product((conjugate, z)), square, timeout_s=ENOUGH_S) is True
+    assert is_equal(Call("conj", (x,)), x, timeout_s=ENOUGH_S) is True
+
+
+def test_a_full_turn_is_not_zero() -> None:
+    import sympy
+
+    decide(Number(1), Number(2))
+    assert cas._constants(2 * sympy.pi) != 0  # though e to the power of 2 pi i is 1
+    assert cas._constants(sympy.atan(1) - sympy.pi / 4) == 0
 
 
 def test_budgets_hold_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,6 +242,13 @@ def test_names_are_never_run(payload: str, tmp_path: Path) -> None:
     for odd in (Constant(name), Binder(name, x, name, x, x), Binder("sum", x, name, x, hostile)):
         assert decide(odd, x) in (None, False)
     assert os.listdir(tmp_path) == []
+
+
+def test_sympy_sees_no_name_of_ours() -> None:
+    tree = Call("evil", (Symbol("x"), Binder("sum", Symbol("t"), "t", Number(1), Symbol("zeta"))))
+    decide(tree, tree)
+    formula = cas._Builder.of(tree).build(tree)
+    assert str(formula) == "f0(v1, v2**2/2 + v2/2)"  # t is v0, and bound
 
 
 def test_the_worker_cannot_read_strings() -> None:

@@ -1,9 +1,11 @@
 """What counts as the answer of a completion, and under which policy."""
 
+from dataclasses import replace
+
 import pytest
 
 from mathrl.errors import ConfigError
-from mathrl.rewards import EVAL, REWARD, Policy, extract
+from mathrl.rewards import EVAL, REWARD, Policy, extract, grade
 
 
 @pytest.mark.parametrize(
@@ -13,16 +15,16 @@ from mathrl.rewards import EVAL, REWARD, Policy, extract
         ("The answer is 1.\n#### 2", "hashes", "2"),
         ("Answer: 1. So the answer is 2", "phrase", "2"),
         ("Answer: 1\nfrom 2 and 3", "label", "1"),
-        ("1 and then 2 pens", "last_number", "2"),
-        ("in all 25% of them", "last_number", "25%"),
-        ("pages 3-5", "last_number", "5"),
-        ("ticket 12,3456", "last_number", "3456"),
+        ("1 and then 2 pens", "last_value", "2"),
+        ("in all 25% of them", "last_value", "25%"),
+        ("pages 3-5", "last_value", "5"),
+        ("ticket 12,3456", "last_value", "12,3456"),
         ("so he is\n#### 27 years old in 5 years.", "hashes", "27"),
-        ("it fell to -5", "last_number", "-5"),
+        ("it fell to -5", "last_value", "-5"),
         ("Mark makes #### 7500 cents a week.", "hashes", "7500 cents a week."),
         ("The answer (arabic numerals) is: \n\n 26", "phrase", "26"),
         ("the answer is Tuesday, I think", "phrase", "Tuesday, I think"),
-        ("### Answer: **7**", "label", "7**"),
+        ("### Answer: **7**", "label", "7"),
     ],
 )
 def test_the_first_cue_of_the_policy_decides(completion: str, cue: str, text: str) -> None:
@@ -30,15 +32,15 @@ def test_the_first_cue_of_the_policy_decides(completion: str, cue: str, text: st
     assert (found.cue, found.text) == (cue, text)
 
 
-def test_a_reward_never_comes_from_a_last_number() -> None:
+def test_a_reward_never_comes_from_a_last_value() -> None:
     found = extract("there are 12 pens", REWARD)
     assert (found.status, found.text) == ("no_answer", None)
-    assert "last_number" not in found.reason
+    assert "last_value" not in found.reason
 
 
 def test_a_heading_is_not_an_answer() -> None:
     assert extract("#### Step 3: add\n4 + 5\nThe answer is 9.", EVAL).text == "9."
-    assert extract("##### 3", EVAL).cue == "last_number"
+    assert extract("##### 3", EVAL).cue == "last_value"
 
 
 def test_only_what_follows_the_last_thought_is_read() -> None:
@@ -47,38 +49,22 @@ def test_only_what_follows_the_last_thought_is_read() -> None:
 
 
 def test_conflicts_are_refused_by_value() -> None:
-    assert extract(r"\boxed{1/2} \boxed{0.50}", REWARD).text == "0.50"
-    assert extract(r"\boxed{x+1} \boxed{x + 1}", REWARD).status is None
-    assert extract(r"\boxed{1} \boxed{one}", REWARD).status == "undecided"
-    assert extract("#### 1\n#### 2", REWARD).status == "undecided"
+    assert grade(r"\boxed{1/2} \boxed{0.50}", "1/2", REWARD).status == "correct"
+    assert grade(r"\boxed{x+1} \boxed{1+x}", "x+1", REWARD).status == "correct"
+    assert grade(r"\boxed{1} \boxed{one}", "1", REWARD).status == "undecided"
+    assert grade("#### 1\n#### 2", "2", REWARD).status == "undecided"
+    assert grade(r"\boxed{1}. Wait, no. \boxed{2}", "2", REWARD).status == "correct"
 
 
 def test_long_texts_are_read_from_the_end() -> None:
-    policy = Policy(
-        name="tail",
-        cues=("box",),
-        is_prose_read=False,
-        is_conflict_refused=False,
-        is_percent_loose=False,
-        max_unit_words=0,
-        max_characters=20,
-        max_answer_characters=8,
-    )
+    policy = replace(REWARD, name="tail", cues=("box",), max_characters=20)
     assert extract(r"\boxed{1}" + " " * 20, policy).status == "no_answer"
     assert extract(" " * 20 + r"\boxed{1}", policy).text == "1"
-    assert extract(r"\boxed{123456789}", policy).status == "limit"
 
 
 def test_an_unknown_cue_is_refused() -> None:
-    with pytest.raises(ConfigError, match="unknown cue 'tag'"):
-        Policy(
-            name="mine",
-            cues=("tag",),  # type: ignore[arg-type]
-            is_prose_read=False,
-            is_conflict_refused=False,
-            is_percent_loose=False,
-            max_unit_words=0,
-        )
+    with pytest.raises(ConfigError, match="unknown cue 'last_number'; a policy knows box, tag"):
+        replace(EVAL, cues=("last_number",))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("policy", [EVAL, REWARD], ids=["eval", "reward"])

@@ -83,7 +83,10 @@ def test_the_tier_says_what_decided() -> None:
     assert equivalent("18.0", "18").tier == 1
     assert equivalent("19", "18").tier == 1
     assert equivalent("x+1", "x + 1").tier == 0
-    assert equivalent("x+1", "x+2").tier is None
+    assert equivalent("x+1", "1+x").tier == 2
+    assert equivalent("x+1", "x+2").tier == 2
+    assert equivalent(r"\cos 2x", r"1-2\sin^2 x").tier == 3
+    assert equivalent(r"\sum_{k=1}^n k", r"\frac{n(n+1)}{2}").tier == 4
 
 
 def test_a_completion_object_is_graded_by_its_text() -> None:
@@ -97,13 +100,14 @@ def test_the_reason_names_the_cue() -> None:
 def test_equivalent_needs_no_cue() -> None:
     assert equivalent("5", "5.0", REWARD).status == "correct"
     assert equivalent(r"\boxed{5}", "$5$").status == "correct"
-    assert equivalent(" $$ ", "5").status == "no_answer"
+    assert equivalent("  ", "5").status == "no_answer"
     assert equivalent("5", "50%").status == "wrong"
     assert equivalent("1" * 10_000, "5").status == "limit"
 
 
 def test_an_absurdly_long_gold_is_no_gold() -> None:
     assert grade("#### 1", "1" * 10_000).status == "gold_unparseable"
+    assert grade("#### 1", "1" * 500_000).status == "gold_unparseable"
 
 
 def test_a_gold_of_another_type_is_no_gold() -> None:
@@ -130,9 +134,9 @@ def test_no_text_raises(completion: str, answer: str, policy: Policy) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(TEXTS, TEXTS, st.sampled_from([EVAL, REWARD]))
-def test_comparing_is_symmetric(first: str, second: str, policy: Policy) -> None:
-    forth, back = equivalent(first, second, policy), equivalent(second, first, policy)
+@given(TEXTS, TEXTS)
+def test_comparing_is_symmetric(first: str, second: str) -> None:
+    forth, back = equivalent(first, second), equivalent(second, first)
     if forth.value is not None and back.value is not None:
         assert forth.value == back.value
 
