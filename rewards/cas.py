@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import product
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from mathrl.rewards import syntax
@@ -350,11 +349,9 @@ def _decide(one: Formula, other: Formula, builder: _Builder) -> bool | None:
     if one.is_infinite or other.is_infinite:
         is_known = all(side.is_number and side.is_finite is not None for side in (one, other))
         return False if is_known else None
-    is_computable = not any(
-        side.has(sympy.Sum, sympy.Product, sympy.Integral, sympy.Limit, sympy.Piecewise)
-        or side.atoms(sympy.core.function.AppliedUndef)
-        for side in (one, other)
-    )
+    open_forms = (sympy.Sum, sympy.Product, sympy.Integral, sympy.Limit, sympy.Piecewise)
+    unknown = (*open_forms, sympy.core.function.AppliedUndef)
+    is_computable = not any(side.has(*unknown) for side in (one, other))
     orthants: set[Signs] = set()
     if is_computable:
         for point, signs in _points(one, other, builder):
@@ -368,6 +365,8 @@ def _decide(one: Formula, other: Formula, builder: _Builder) -> bool | None:
 
 def _points(one: Formula, other: Formula, builder: _Builder) -> Iterator[tuple[Point, Signs]]:
     """Choose points to compare at, the same ones every time, and the signs of their coordinates."""
+    from random import Random  # not for the caller: it takes milliseconds to import
+
     symbols = _variables(one, other)
     names = {symbol: name for name, symbol in builder.symbols.items()}
     random = Random(0)

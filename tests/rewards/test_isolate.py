@@ -189,6 +189,16 @@ def test_a_worker_killed_by_somebody_else_is_replaced() -> None:
 
 
 @pytest.mark.usefixtures("fresh_pool")
+def test_half_a_request_does_not_confuse_the_next_fork() -> None:
+    call("operator:add", 1, 2, timeout_s=ENOUGH_S)
+    [fork] = descendants(isolate._pool._workers[0]._process.pid)
+    os.kill(fork, signal.SIGSTOP)  # so that the pipe is full when it dies
+    threading.Timer(0.2, os.kill, (fork, signal.SIGKILL)).start()
+    assert call("builtins:len", "9" * 2_000_000, timeout_s=ENOUGH_S) == 2_000_000
+    assert call("operator:add", 1, 2, timeout_s=ENOUGH_S) == 3
+
+
+@pytest.mark.usefixtures("fresh_pool")
 def test_no_zombie_is_left() -> None:
     with suppress(TimeoutError):
         call("time:sleep", 30, timeout_s=LIMIT_S)
