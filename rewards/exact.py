@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
-from math import comb, factorial, gcd, lcm
+from math import comb, factorial, gcd, lcm, prod
 
 Rational = Fraction | int
 _MAX_FACTORIAL = 400
@@ -10,6 +10,17 @@ _MAX_FACTORIAL = 400
 
 def _factorial(n: Rational) -> Rational | None:
     return factorial(n) if isinstance(n, int) and 0 <= n <= _MAX_FACTORIAL else None
+
+
+def _double_factorial(n: Rational) -> Rational | None:
+    if not isinstance(n, int) or not 0 <= n <= _MAX_FACTORIAL:
+        return None
+    return prod(range(n, 0, -2))
+
+
+def _permutations(n: Rational, k: Rational) -> Rational | None:
+    chosen = _binomial(n, k)
+    return None if chosen is None else chosen * factorial(int(k))
 
 
 def _binomial(n: Rational, k: Rational) -> Rational | None:
@@ -53,6 +64,8 @@ def exact(value: Rational) -> Rational:
 FUNCTIONS: dict[str, Callable[..., Rational | None]] = {
     "factorial": _factorial,
     "binom": _binomial,
+    "permutations": _permutations,
+    "factorial2": _double_factorial,
     "mod": _modulo,
     "gcd": _integers(gcd),
     "lcm": _integers(lcm),

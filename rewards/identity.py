@@ -29,7 +29,8 @@ from mathrl.rewards.syntax import (
 _DIGITS = 60
 _AGREE = 45
 """Digits of 60 that must agree; rounding takes a few."""
-_REAL_POINTS = 5
+_SIZES = (1, 2, 1, 8, 40, 300, 3, 25)
+"""How far out each point lies: a floor or an absolute value shows itself far from zero."""
 _MAX_STEPS = 20_000
 _MAX_NODES = 1_200
 _MAX_EXPONENT_BITS = 256
@@ -147,7 +148,10 @@ def _is_same_numeric(first: Expression, second: Expression, letters: list[str]) 
         raise _TooLargeError
     is_complex = not letters or _has_i(first) or _has_i(second)
     compared = 0
-    for points in (_real_points(letters), _whole_points(letters)):
+    sequences = [_real_points(letters), _whole_points(letters)]
+    if _has_steps(first) or _has_steps(second):
+        sequences[0].extend(_small_points(letters))
+    for points in sequences:
         for values in points:
             verdict = _compare_at(first, second, values, is_complex=is_complex)
             if verdict is False:
@@ -170,14 +174,29 @@ def _has_i(expression: Expression) -> bool:
     return False
 
 
+def _has_steps(expression: Expression) -> bool:
+    stack = [expression]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Call) and node.name in ("floor", "ceil", "mod"):
+            return True
+        stack.extend(children(node))
+    return False
+
+
+def _small_points(letters: Sequence[str]) -> list[dict[str, Fraction]]:
+    """List the first natural numbers: rounding functions step there."""
+    return [dict.fromkeys(letters, Fraction(value)) for value in range(1, 41)]
+
+
 def _real_points(letters: Sequence[str]) -> list[dict[str, Fraction]]:
-    """Choose points: two with all letters positive, the others of mixed signs."""
+    """Choose points: two with all letters positive, the others of mixed signs and sizes."""
     generator = random.Random(61)
     points = []
-    for turn in range(_REAL_POINTS):
+    for turn, scale in enumerate(_SIZES):
         point = {}
         for letter in letters:
-            size = Fraction(generator.randrange(301, 2903), 1000) + Fraction(1, 7919)
+            size = scale * (Fraction(generator.randrange(301, 2903), 1000) + Fraction(1, 7919))
             point[letter] = -size if turn >= 2 and generator.random() < 0.6 else size
         points.append(point)
     return points

@@ -15,12 +15,14 @@ from mathrl.rewards.sets import is_same_set, real_set, solution
 from mathrl.rewards.syntax import (
     MINUS_ONE,
     Call,
+    Constant,
     Expression,
     Number,
     Power,
     Product,
     Sum,
     Symbol,
+    children,
 )
 from mathrl.rewards.values import (
     EXPRESSIONS,
@@ -48,7 +50,7 @@ _NOON = 12 * 60
 _MAX_DIGITS = 4000
 _NOTHING = frozenset(
     ("no solution", "no solutions", "none", "no real solution", "no real solutions", "empty set")
-)
+) | {"does not exist", "dne", "undefined", "not exist"}
 _DIRECTIONS = frozenset(
     f"{style} {letter}"
     for style in ("hat", "mathbf", "vec", "bm", "overrightarrow")
@@ -65,7 +67,9 @@ def _words(self: Comparison, first: Value, second: Value) -> Any:
     if not isinstance(first, Words):
         return NotImplemented
     if isinstance(second, Words):
-        return _plain(first.text) == _plain(second.text)
+        same = _plain(first.text) == _plain(second.text)
+        is_nothing = {_plain(first.text), _plain(second.text)} <= _NOTHING
+        return same or (self.policy.is_bracket_loose and is_nothing)
     if isinstance(second, Braced) and not second.items:
         return self.policy.is_bracket_loose and first.text in _NOTHING
     if isinstance(second, Symbol):
@@ -90,6 +94,8 @@ def _relation(self: Comparison, first: Value, second: Value) -> Any:
             return self.unordered(signed(first), second.items)
         if (spread := _spread(first)) is not None:
             return self.is_equal(spread, second)
+        if (defined := assignment(first)) and first.operators == ("in",):
+            return self.is_equal(defined[1], second)
         return _listing_to_set(self, second, first)
     if defined := assignment(first):
         return self.is_equal(defined[1], second)
@@ -163,7 +169,8 @@ def _percent(self: Comparison, first: Value, second: Value) -> Any:
     part = Product((first.value, Number(Fraction(1, 100), 2)))
     if self.is_equal(part, second):
         return True
-    return self.policy.is_percent_loose and self.is_equal(first.value, second)
+    is_plain = isinstance(first.value, Number)
+    return self.policy.is_percent_loose and is_plain and self.is_equal(first.value, second)
 
 
 def _quantity(self: Comparison, first: Value, second: Value) -> Any:
@@ -174,14 +181,25 @@ def _quantity(self: Comparison, first: Value, second: Value) -> Any:
     if isinstance(second, Percent):
         return NotImplemented
     if isinstance(second, EXPRESSIONS):
+        if first.unit.dimension == (("angle", 1),) and _has_pi(second):
+            radians = Product((first.value, Constant("pi"), Number(Fraction(1, 180))))
+            return self.is_equal(radians, second)
         return self.is_equal(first.value, second)
     if isinstance(second, Ratio | Clock | Based):
         return False
     return NotImplemented
 
 
+def _has_pi(node: Expression) -> bool:
+    return node == Constant("pi") or any(_has_pi(child) for child in children(node))
+
+
 def _quantities(self: Comparison, first: Quantity, second: Quantity) -> Verdict:
     one, other = first.unit, second.unit
+    if one.is_generic != other.is_generic:  # 5 units, whatever they are
+        return self.is_equal(first.value, second.value)
+    if one.is_symbol and other.is_symbol and one.name != other.name:
+        return False
     if not (one.is_known and other.is_known):
         if self.policy.is_unit_strict and one.is_known != other.is_known:
             return False
@@ -274,6 +292,8 @@ def _matrix(self: Comparison, first: Value, second: Value) -> Any:
         if [len(row) for row in rows] != [len(row) for row in first.rows]:
             return False
         return self.ordered(_entries(first), [item for row in rows for item in row])
+    if isinstance(second, Call) and second.name == "binom" and len(first.rows[0]) == 1:
+        return self.ordered(_entries(first), second.arguments)  # \binom{1}{2} drawn as a column
     if isinstance(second, EXPRESSIONS) and len(first.rows[0]) == 1:
         return self.ordered_or_false(_entries(first), _components(self, second, len(first.rows)))
     return False
@@ -318,7 +338,8 @@ def _bracketed(self: Comparison, first: Value, second: Value) -> Any:
     if not isinstance(first, Bracketed):
         return NotImplemented
     if isinstance(second, Bracketed):
-        if len(first.items) == 2 and _shape(first) != _shape(second):
+        is_pair = len(first.items) == 2 and not (_is_falling(first) and _is_falling(second))
+        if is_pair and _shape(first) != _shape(second):
             return False
         return self.ordered(first.items, second.items)
     if isinstance(second, Listing):
@@ -331,6 +352,14 @@ def _bracketed(self: Comparison, first: Value, second: Value) -> Any:
     if isinstance(second, EXPRESSIONS):
         return self.ordered_or_false(first.items, _components(self, second, len(first.items)))
     return NotImplemented if isinstance(second, Relation) else False
+
+
+def _is_falling(value: Bracketed) -> bool:
+    """Tell a pair that can be no interval: [10, 0] is a point, whatever its brackets."""
+    match value.items:
+        case (Number(low), Number(high)):
+            return low > high
+    return False
 
 
 def _shape(value: Bracketed) -> tuple[bool, bool]:

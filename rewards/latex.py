@@ -52,6 +52,7 @@ _RENAMED = {"arcsinh": "arsinh", "arccosh": "arcosh", "arctanh": "artanh", "Re":
 _INVERSE = {name: f"arc{name}" for name in ("sin", "cos", "tan", "cot", "sec", "csc")}
 _OF_MANY = frozenset(("gcd", "lcm", "max", "min"))
 _FUNCTION_LETTERS = frozenset("fghFGH") | {"phi", "psi"}
+_FIGURES = words("angle triangle measuredangle square odot widehat overarc")
 _DECORATIONS = words(
     "mathbf mathbb mathcal mathfrak mathscr hat vec bar overline tilde widehat dot underline"
     " overrightarrow bm pmb mathbfit ddot"
@@ -133,6 +134,7 @@ class _Parser(Pratt):
 
     def named(self, name: str) -> Expression:
         """Finish a letter: its subscript, its primes, its arguments if it is a function."""
+        place = self.index
         following = self.next
         if following.kind == "_":
             self.advance()
@@ -145,6 +147,9 @@ class _Parser(Pratt):
         name += "'" * self.primes()
         if name in ("C", "P") and (pair := self.pair()):
             return Call("binom" if name == "C" else "permutations", pair)
+        is_letter = len(name) == 1 and self.index == place
+        if is_letter and not self.next.is_spaced and (point := self.point()):
+            return Call(name, (point,))
         if name.rstrip("'").partition("_")[0] in _FUNCTION_LETTERS:
             inverted = [self.peek(ahead).value for ahead in range(5)] == ["^", "{", "-", "1", "}"]
             if inverted and self.peek(5).kind == "(":
@@ -154,6 +159,18 @@ class _Parser(Pratt):
             if self.next.kind == "(":
                 return Call(name, self.arguments())
         return Symbol(name)
+
+    def point(self) -> Expression | None:
+        """Take the argument of ``I(0)`` and ``y(x)``: one number or letter in brackets."""
+        inner = self.peek(1)
+        if self.next.kind != "(" or self.peek(2).kind != ")" or self.peek(3).kind == "^":
+            return None
+        if inner.kind not in ("number", "symbol") or inner.value in ("e", "i"):
+            return None
+        self.advance()
+        self.advance()
+        self.advance()
+        return number(inner.value) if inner.kind == "number" else Symbol(inner.value)
 
     def pair(self) -> tuple[Expression, ...] | None:
         """Take the two arguments of C(n, k), or nothing at all."""
@@ -210,11 +227,20 @@ class _Parser(Pratt):
             return self.function(name)
         if rule := _COMMANDS.get(name):
             return rule(self)
+        if name in _FIGURES:
+            return self.figure(name)
         if name in _DECORATIONS:
             return self.named(f"{name} {self.subscript()}")
         if name in ("begin", "end", "choose", "emptyset", "forall", "exists", "boxed"):
             raise ParseError(f"{name} is no expression")
         return self.named(name)
+
+    def figure(self, name: str) -> Expression:
+        r"""Read ``\angle ABC`` as one name: the order of its letters matters."""
+        parts = [name]
+        while self.next.kind in ("symbol", "word", "_", "number"):
+            parts.append(self.advance().value)
+        return Symbol(" ".join(parts))
 
     def function(self, name: str) -> Expression:
         base: Expression | None = None
@@ -292,7 +318,8 @@ class _Parser(Pratt):
             top, bottom = (*self.arguments(), ONE)[:2]
             return divide(top, bottom)
         top = self.digit_or_argument()
-        return divide(top, self.digit_or_argument())
+        bottom = self.digit_or_argument()
+        return _derivative(top, bottom) or divide(top, bottom)
 
     def read_root(self) -> Expression:
         if self.next.kind == "[":
@@ -418,3 +445,26 @@ def _call(name: str, argument: Expression, base: Expression | None) -> Expressio
         sine = Product((Constant("i"), Call("sin", (argument,))))
         return Sum((Call("cos", (argument,)), sine))
     return Call(_RENAMED.get(name, name), (argument,))
+
+
+def _derivative(top: Expression, bottom: Expression) -> Expression | None:
+    r"""Keep ``\frac{dv}{dt}`` as a derivative: its d is no factor to cancel."""
+    above, below = _differential(top), _differential(bottom)
+    if above is None or below is None or below == ONE:
+        return None
+    return Call("derivative", (above, below))
+
+
+def _differential(expression: Expression) -> Expression | None:
+    """Give what follows the d of ``dv``, ``d^2y`` or ``\\partial f``, or None."""
+    factors = _factors(expression)
+    first = factors[0].base if isinstance(factors[0], Power) else factors[0]
+    if first not in (Symbol("d"), Symbol("partial")):
+        return None
+    return product_of(list(factors[1:])) if len(factors) > 1 else ONE
+
+
+def _factors(expression: Expression) -> list[Expression]:
+    if not isinstance(expression, Product):
+        return [expression]
+    return [part for factor in expression.factors for part in _factors(factor)]

@@ -44,6 +44,8 @@ _DRAWING = re.compile(
     r"\\(?:left|right|displaystyle|textstyle|big[lr]?|Big[lr]?)(?![A-Za-z])|\\[,!;:]"
 )
 _NULL_DELIMITER = re.compile(r"\\(?:left|right)\s*\.")
+_MODULE = re.compile(r"\b(?:np|numpy|math)\.(?=[a-z])")
+_SPACED_THOUSANDS = re.compile(r"-?[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]+)?")
 _COLOUR = re.compile(r"\\(?:text)?color\s*\{[A-Za-z]*\}")
 _WHOLE = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|boldsymbol|bf|rm|bm|boxed|fbox"
@@ -95,9 +97,17 @@ def tidy(text: str) -> str:
         text = _NULL_DELIMITER.sub(" ", _THOUSANDS.sub("", text))
         if "{,}" in text:
             text = text.replace("{,}", ",")
+        if "{:}" in text:
+            text = text.replace("{:}", ":")
+        if text.startswith("\\displaystyle"):
+            text = text[13:].lstrip()
         if "color" in text:
             text = _COLOUR.sub("", text)
+    if ("." in text and "np." in text) or "math." in text:
+        text = _MODULE.sub("", text)
     text = _unwrapped(text)
+    if " " in text and _SPACED_THOUSANDS.fullmatch(text):
+        text = text.replace(" ", "")
     if "$" in text:
         text = _unwrapped(_without_dollars(text))
     return text

@@ -34,7 +34,6 @@ KINDS = {
     "lor": "or", "vee": "or", "land": "and", "wedge": "and", "lbrace": "{set", "rbrace": "set}",
     "to": "to", "rightarrow": "to", "longrightarrow": "to", "mapsto": "to",
     "Rightarrow": "implies", "implies": "implies", "Longrightarrow": "implies",
-    "iff": "implies", "Leftrightarrow": "implies",
     "lbrack": "[", "rbrack": "]", "lparen": "(", "rparen": ")",
     "langle": "<angle", "rangle": "angle>", "lvert": "|", "rvert": "|", "vert": "|", "mid": "|",
     "lVert": "norm", "rVert": "norm", "Vert": "norm", "pm": "pm", "mp": "mp",
@@ -49,12 +48,14 @@ ALIASES = {
     "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom",
     "varnothing": "emptyset", "arcctg": "arccot", "tg": "tan", "ctg": "cot", "cosec": "csc",
     "varphi": "phi", "varepsilon": "epsilon", "vartheta": "theta", "varrho": "rho",
-    "textdegree": "degree", "arctg": "arctan",
+    "overline": "bar", "textdegree": "degree", "arctg": "arctan",
 }  # fmt: skip
 WORD_FUNCTIONS = words(
     "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp sqrt gcd lcm max min"
     " floor ceil abs det mod"
 )
+UPRIGHT_LETTERS = frozenset("abcdeijknpqrtxyz")
+"""Letters that are symbols also when set upright; others are units there."""
 JOINABLE = words("sin cos tan cot sec csc arcsin arccos arctan log ln")
 """Functions that plain text writes together with a letter: ``sinx``."""
 NOUNS = words("logs tans secs sins tank sing sine logo cost tang")

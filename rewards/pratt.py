@@ -151,6 +151,10 @@ class Pratt:
                 self.advance()
                 if self.skip_degree():
                     base = _degrees(base)
+                elif self.next.kind == "{" and self.peek(1).kind == "'":  # y^{\prime}
+                    self.advance()
+                    base = _primed(base, self.primes())
+                    self.expect("}")
                 elif self.next.kind == "'":
                     base = _primed(base, self.primes())
                 else:
@@ -209,6 +213,14 @@ class Pratt:
         return exponent
 
     def subscript(self) -> str:
+        if self.next.kind == "word" and not (
+            len(self.next.value) > 2 and self.next.value.islower()
+        ):
+            letters = self.next.value  # m_pc is m_p times c, x_max is one name
+            self.tokens[self.index : self.index + 1] = [
+                Token("symbol", letter, False) for letter in letters
+            ]
+            self.next = self.tokens[self.index]
         if self.next.kind != "{":
             return self.advance().value
         self.advance()
@@ -228,6 +240,9 @@ class Pratt:
                 Token("symbol", letter, False) for letter in letters
             ]
             self.next = self.tokens[self.index]
+        if self.next.kind == "symbol":  # one letter: the 2 of \frac n2 is the other argument
+            name = self.advance().value
+            return Constant(name) if name in ("e", "i") else Symbol(name)
         return self.primary()
 
     def group(self, opening: str) -> Expression:

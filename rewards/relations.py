@@ -47,7 +47,7 @@ def is_name(value: Value) -> bool:
             return False
         case Power(Call(), Number()):
             return True
-        case Constant("i"):
+        case Constant("i" | "e"):
             return True
         case Bracketed(items, _, _) | Listing(items, _):
             return all(is_name(item) for item in items)
@@ -120,14 +120,31 @@ def assignment(value: Value) -> tuple[Value, Value] | None:
     """
     if not isinstance(value, Relation):
         return None
-    if not is_name(value.sides[0]):  # 5 = x
+    name = value.sides[0]
+    if isinstance(name, Symbol) and name.name in letters_of(value.sides[-1]):
+        return None  # x = 2x + 3 says nothing yet
+    if not is_name(name):  # 5 = x
         is_turned = value.operators == ("=",) and isinstance(value.sides[1], Symbol)
         return (value.sides[1], value.sides[0]) if is_turned else None
     if value.operators == ("in",):
         return value.sides[0], value.sides[1]
     if all(operator == "=" for operator in value.operators):
-        return value.sides[0], value.sides[-1]
+        return _in_order(name, value.sides[-1])
     return None
+
+
+def _in_order(names: Value, values: Value) -> tuple[Value, Value]:
+    """Bring (y, x) = (3, 4) into the order of the alphabet."""
+    if not isinstance(names, Bracketed) or not isinstance(values, Bracketed):
+        return names, values
+    letters = [item.name if isinstance(item, Symbol) else "" for item in names.items]
+    if len(letters) != len(values.items) or not all(len(letter) == 1 for letter in letters):
+        return names, values
+    order = sorted(range(len(letters)), key=lambda place: letters[place])
+    return (
+        Bracketed(tuple(names.items[place] for place in order), names.opening, names.closing),
+        Bracketed(tuple(values.items[place] for place in order), values.opening, values.closing),
+    )
 
 
 def substituted(node: Expression, letters: Mapping[str, str]) -> Expression:

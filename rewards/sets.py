@@ -82,7 +82,7 @@ def real_set(value: Value) -> RealSet | None:
             return _combined(pieces, "cup" if joiner == "or" else "cap")
         case Relation(sides, operators):
             if operators == ("in",):
-                return real_set(sides[1])
+                return real_set(sides[1]) if isinstance(sides[0], Symbol | Call) else None
             interval = solution(value)
             return None if interval is None else real_set(interval)
         case Quantity(inner, _):
@@ -164,9 +164,9 @@ def _solve_absolute(inner: Expression, operator: str, bound: Expression) -> Valu
 def _isolated(
     side: Expression, operator: str, constant: Expression
 ) -> tuple[str, Expression] | None:
-    if isinstance(side, Sum | Product):
-        return _linear(Sum((side, Product((MINUS_ONE, constant)))), operator)
-    return operator, constant
+    if isinstance(side, Symbol | Call):
+        return operator, constant
+    return _linear(Sum((side, Product((MINUS_ONE, constant)))), operator)
 
 
 def _linear(difference: Expression, operator: str) -> tuple[str, Expression] | None:

@@ -6,7 +6,7 @@ from mathrl.rewards.syntax import Number
 from mathrl.rewards.values import Based, Clock, Ratio, Value
 
 _BASED = re.compile(
-    r"\(?\s*(?:\\(?:text|mathrm)\s*\{)?([0-9A-Z][0-9A-Z ]*(?:\.[0-9A-Z]+)?)\}?\s*\)?\s*_\s*\{?\s*"
+    r"\(?\s*(?:\\(?:text|mathrm)\s*\{)?(-?[0-9A-Z][0-9A-Z ]*(?:\.[0-9A-Z]+)?)\}?\s*\)?\s*_\s*\{?\s*"
     r"(?:\\(?:text|mathrm)\s*\{)?\s*([0-9]{1,2}|[a-z]+)\s*\}?\}?"
 )
 _BASE_NAMES = {
@@ -15,7 +15,7 @@ _BASE_NAMES = {
 }  # fmt: skip
 _CLOCK = re.compile(
     r"([0-9]{1,2})\s*:\s*([0-9]{2})(?:\s*:\s*00)?(?:\s*(?:\\text\s*\{|\\mathrm\s*\{)?\s*"
-    r"([ap])\.?\s*m\.?\s*\}?)?",
+    r"([ap])\.?\s*m\.?\s*\}?|\s*(?:\\text\s*\{)?\s*(noon|midnight)\s*\}?)?",
     re.IGNORECASE,
 )
 _HOUR = re.compile(
@@ -30,12 +30,14 @@ def read_special(text: str) -> tuple[Value, ...] | None:
     if "_" in text and (found := _BASED.fullmatch(text)):
         base = _BASE_NAMES.get(found[2]) or (int(found[2]) if found[2].isdigit() else 0)
         digits = found[1].replace(" ", "")
-        if 2 <= base <= 36 and (digits[0].isdigit() or len(digits) > 1):
+        if 2 <= base <= 36 and (digits.lstrip("-")[0].isdigit() or len(digits) > 1):
             return (Based(digits, base),)
     if ":" in text and (found := _CLOCK.fullmatch(text)):
         hours, minutes = int(found[1]), int(found[2])
         if hours <= 24 and minutes < 60:
             half = f"{found[3].lower()}m" if found[3] else None
+            if found[4]:
+                half = "pm" if found[4].lower() == "noon" else "am"
             clock = _clock(hours, minutes, half)
             if half:
                 return (clock,)
@@ -61,7 +63,8 @@ def comma_variants(text: str) -> list[str]:
     if grouped != text:
         variants.append(grouped)
     variants.append(text)
-    if _DECIMAL_COMMA.fullmatch(text) and (grouped == text or text.lstrip("-")[0] == "0"):
+    is_decimal = _DECIMAL_COMMA.fullmatch(text) is not None
+    if is_decimal and (grouped == text or text.lstrip("-")[0] == "0"):
         variants.append(text.replace(",", "."))
     return variants
 

@@ -17,6 +17,7 @@ from mathrl.rewards.notation import (
     OPERATORS,
     PLAIN_COMMANDS,
     TEXTS,
+    UPRIGHT_LETTERS,
     WORD_FUNCTIONS,
     WORDS,
 )
@@ -36,7 +37,7 @@ _TOKEN = re.compile(
       ([0-9]*\.[0-9]*\ ?\\(?:overline|bar|dot)\ ?(?:\{[0-9]++\}|[0-9])
         |[0-9]++\.\([0-9]++\)|0\.[0-9]++\([0-9]++\)(?=\Z|[,;\s]))
     | ([0-9]*+\.[0-9]++\ ?(?:\.\.\.|\\(?:ldots|dots|cdots)(?![A-Za-z])))
-    | ((?:[0-9]++(?:\.[0-9]++)?|\.[0-9]++)(?:[eE][+-]?[0-9]++(?![0-9.A-Za-z]))?)
+    | ((?:[0-9]++(?:\.[0-9]++|\.(?=\ *[/*+-]))?|\.[0-9]++)(?:[eE][+-]?[0-9]++(?![0-9.A-Za-z]))?)
     | \\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|rm|operatorname\*?|mathit|emph|mathsf)
       (?![A-Za-z])\ *+(?:\{([^{}]*+)\})?
     | \\((?:begin|end)\ *+\{[a-z]++\*?\})
@@ -52,8 +53,6 @@ _TOKEN = re.compile(
     _REPEATING, _ENDLESS, _NUMBER, _TEXT, _ENVIRONMENT, _COMMAND, _LETTERS, _OPERATOR, _ESCAPE,
     _SPACE,
 ) = range(1, 11)  # fmt: skip
-
-_SINGLE = re.compile(r"[A-Za-z]")
 
 
 def tokenize(text: str) -> list[Token]:
@@ -143,9 +142,11 @@ def _add_letters(tokens: list[Token], letters: str, is_spaced: bool) -> None:
 def _add_text(tokens: list[Token], content: str, is_spaced: bool) -> None:
     inner = content.strip()
     is_spaced = is_spaced or content[:1].isspace()
-    if kind := TEXTS.get(inner.lower()):
+    if kind := TEXTS.get(inner.strip(" ,;").lower() or inner):
         tokens.append(Token(kind, inner, is_spaced))
     elif inner in WORD_FUNCTIONS or inner in ("proj", "Re", "Im", "cis", "arcsec", "arccsc"):
         tokens.append(Token("command", inner, is_spaced))
-    elif _SINGLE.fullmatch(inner) or inner:
+    elif len(inner) == 1 and inner in UPRIGHT_LETTERS:  # \mathrm{i} is i
+        tokens.append(Token("symbol", inner, is_spaced))
+    elif inner:
         tokens.append(Token("text", inner, is_spaced))

@@ -33,20 +33,27 @@ radian: radian radians rad rads 1
 temperature: celsius \N{DEGREE SIGN}C 1
 fahrenheit: fahrenheit \N{DEGREE SIGN}F 1
 kelvin: kelvin kelvins K 1
-dollar: dollar dollars usd USD bucks $ 1; cent cents 1/100; dime dimes 1/10; nickel nickels 1/20
+dollar: dollar dollars usd USD bucks $ 1; cent cents 1/100; dime dimes 1/10; nickel nickels 1/20;
+    quarter quarters 1/4; penny pennies 1/100
 euro: euro euros eur EUR 1
 pound: gbp GBP 1
 yuan: yuan rmb 1
 yen: yen 1
 rupee: rupee rupees Rs Rs. 1
 force: N newton newtons 1
-energy: J joule joules 1; kJ kilojoule kilojoules 1000; cal calorie calories 523/125
-power: W watt watts 1; kW kilowatt kilowatts 1000
-voltage: V volt volts 1
-current: A amp amps ampere amperes 1
-pressure: Pa pascal pascals 1; kPa 1000; atm 101325
-frequency: Hz hertz 1; kHz 1000; MHz 1000000
-amount: mol moles mole 1
+energy: J joule joules 1; eV 1602176634/10000000000000000000000000000;
+    keV 1602176634/10000000000000000000000000; MeV 1602176634/10000000000000000000000;
+    GeV 1602176634/10000000000000000000; kWh 3600000; MJ 1000000;
+    kJ kilojoule kilojoules 1000; cal calorie calories 523/125
+power: W watt watts 1; kW kilowatt kilowatts 1000; MW megawatt megawatts 1000000; mW 1/1000
+voltage: V volt volts 1; mV millivolt millivolts 1/1000; kV 1000
+current: A amp amps ampere amperes 1; mA milliamp milliamps 1/1000
+pressure: Pa pascal pascals 1; kPa 1000; MPa 1000000; GPa 1000000000; atm 101325;
+    bar bars 100000
+resistance: ohm ohms 1
+frequency: Hz hertz 1; kHz 1000; MHz 1000000; rpm 1/60
+amount: mol moles mole 1; mmol 1/1000
+unit: unit units 1
 speed: mph 1397/3125; kph kmh kmph 5/18
 """
 _AREAS = {"acre": "25292852640000/6250000000", "hectare": "10000", "ha": "10000"}
@@ -59,7 +66,8 @@ _SCALES = {
 _NOT_UNITS = words(
     "and or plus minus times half halves third thirds fourth fourths fifth fifths sixth sixths"
     " seventh seventh eighth eighths ninth ninths tenth tenths hundredth hundredths thousandth"
-    " thousandths millionth millionths twelfth twelfths score couple pair pairs not never but except mod over choose factorial if then"
+    " thousandths millionth millionths twelfth twelfths score couple pair pairs not never but"
+    " except mod over choose factorial if then"
     " none nothing infinity undefined pi root sqrt log where"
 )
 SMALL_WORDS = words("in on of to by at as for per")
@@ -75,6 +83,16 @@ class Unit:
     dimension: tuple[tuple[str, int], ...]
     scale: Fraction
     name: str
+
+    @property
+    def is_generic(self) -> bool:
+        """Tell ``units``, which measure whatever the question does."""
+        return len(self.dimension) == 1 and self.dimension[0][0] == "unit"
+
+    @property
+    def is_symbol(self) -> bool:
+        """Tell an abbreviation that is not in the table: two of them differ."""
+        return not self.dimension and not self.name.replace(" ", "").islower()
 
     @property
     def is_known(self) -> bool:
@@ -127,7 +145,7 @@ def read_unit(tokens: Sequence[Token], max_words: int) -> Unit | None:
     sign, pending = 1, 1
     names: list[str] = []
     last: tuple[dict[str, int], Fraction, int] | None = None
-    for word in words:
+    for place, word in enumerate(words):
         lower = word.lower()
         if lower in _NOT_UNITS or lower.removesuffix("s") in _SCALES:
             return None
@@ -135,13 +153,20 @@ def read_unit(tokens: Sequence[Token], max_words: int) -> Unit | None:
             sign = -1 if lower != "a" or names else sign
         elif word[0] == "^" or lower in ("squared", "cubed"):
             power = int(word[1:]) if word[0] == "^" else _POWERS[lower]
-            if last is None or not 2 <= power <= 3:
+            if last is None or not (2 <= power <= 3 or -3 <= power <= -1):
                 return None
             _multiply(dimension, last[0], last[2] * (power - 1))
             scale *= last[1] ** (last[2] * (power - 1))
         elif lower in _POWERS:
             pending = _POWERS[lower]
-        elif lower in SMALL_WORDS and (lower != "in" or len(words) > 1):
+        elif lower in SMALL_WORDS and (lower != "in" or _is_preposition(words, place)):
+            names.append(lower)
+        elif word in ("C", "F") and last is not None and last[0] == {"angle": 1}:
+            kind = "temperature" if word == "C" else "fahrenheit"
+            dimension, scale = {kind: 1}, Fraction(1)
+            names.append(lower)
+        elif lower in ("celsius", "fahrenheit") and last is not None:
+            dimension, scale = dict(_table()[lower][0]), Fraction(1)
             names.append(lower)
         elif known := _table().get(word) or _table().get(lower):
             _multiply(dimension, known[0], sign * pending)
@@ -150,9 +175,16 @@ def read_unit(tokens: Sequence[Token], max_words: int) -> Unit | None:
             pending = 1
             names.append(lower)
         else:
-            names.append(lower)
+            names.append(lower if word.islower() or word.istitle() else word)
     kept = tuple(sorted((kind, power) for kind, power in dimension.items() if power))
     return Unit(kept, scale if kept else Fraction(1), " ".join(names))
+
+
+def _is_preposition(words: Sequence[str], place: int) -> bool:
+    """Tell the "in" of "12 in a box" from that of "12 in" and "12 in^2"."""
+    if place + 1 == len(words):
+        return False
+    return words[place + 1][0] != "^" and words[place + 1] not in ("/", "per")
 
 
 def _multiply(dimension: dict[str, int], other: dict[str, int], power: int) -> None:
@@ -171,7 +203,7 @@ def _words(tokens: Sequence[Token]) -> list[str] | None:
             has_digits = any(character.isdigit() for character in token.value)
             if has_digits or (not found and token.value.strip(" .,;")):
                 return None
-            if token.kind == "symbol" and token.value not in LETTER_UNITS | {"a"}:
+            if token.kind == "symbol" and token.value not in LETTER_UNITS | {"a", "C", "F"}:
                 return None
             words.extend(word if word[-1] != "." else word.rstrip(".") or "of" for word in found)
         elif token.kind == "/":
@@ -180,15 +212,26 @@ def _words(tokens: Sequence[Token]) -> list[str] | None:
             pass
         elif token.kind == "^":
             index += 1
-            inner = tokens[index : index + 3]
-            if inner and inner[0].kind == "{" and len(inner) == 3 and inner[2].kind == "}":
-                inner = inner[1:2]
-                index += 2
+            inner = tokens[index : index + 1]
+            if inner and inner[0].kind == "{":
+                end = index
+                while end < len(tokens) and tokens[end].kind != "}":
+                    end += 1
+                inner = tokens[index + 1 : end]
+                index = end
+            elif inner and inner[0].kind == "-":
+                inner = tokens[index : index + 2]
+                index += 1
+            sign = ""
+            if inner and inner[0].kind == "-":
+                sign, inner = "-", inner[1:]
             if not inner or inner[0].kind != "number" or not inner[0].value.isdigit():
                 return None
-            words.append(f"^{inner[0].value}")
+            words.append(f"^{sign}{inner[0].value[:3]}")
         elif token.kind == "degree":
             words.append("degree")
+        elif token.kind == "command" and token.value == "Omega":
+            words.append("ohm")
         elif token.kind == "in":
             words.append("in")
         elif token.kind not in ("*", "."):
