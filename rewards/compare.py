@@ -7,13 +7,14 @@ symmetric: what (a, b) gives, (b, a) gives. A rule answers True, False or None; 
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import permutations
 from typing import Any
 
 from mathrl.rewards.identity import is_identical, is_proportional, value_of
 from mathrl.rewards.kinds import RULES, Verdict
 from mathrl.rewards.normal import Normal, TooLargeError, normal_form
 from mathrl.rewards.policy import Policy
-from mathrl.rewards.relations import assignment, letters_of, signed, substituted
+from mathrl.rewards.relations import WHOLE, assignment, letters_of, signed, substituted
 from mathrl.rewards.sets import is_same_set, real_set
 from mathrl.rewards.syntax import (
     MINUS_ONE,
@@ -34,6 +35,10 @@ from mathrl.rewards.values import (
 )
 
 _MAX_MATCHED = 64
+_MAX_CONSTANTS = 3
+_CONSTANTS = frozenset((*"ABCDKc", *(f"{name}_{i}" for name in "CcAB" for i in range(4))))
+"""Letters that an answer may choose freely beside its variables: constants of integration."""
+_WHOLE_LETTERS = frozenset((*"kmnl", WHOLE))
 _DOTS = Symbol("...")
 
 
@@ -85,9 +90,11 @@ class Comparison:
             if left.terms == right.terms:
                 return True
             if left.is_pure and right.is_pure:
-                return self.is_rounding(first, second)
+                return self.with_constants(first, second) or self.is_rounding(first, second)
         if self.settled and (first, second) in self.settled:
             return self.settled[first, second]
+        if (constants := self.with_constants(first, second)) is not None:
+            return constants
         self.tier = 3
         verdict = is_identical(first, second)
         if verdict is False:
@@ -95,6 +102,23 @@ class Comparison:
         if verdict is None:
             self.undecided.append((first, second))
         return verdict
+
+    def with_constants(self, first: Expression, second: Expression) -> Verdict:
+        """Compare up to the names of free constants: + C is + K, C_1 e^x is A e^x."""
+        mine, other = letters_of(first), letters_of(second)
+        extra, others = sorted(mine - other), sorted(other - mine)
+        if not extra or len(extra) != len(others) or len(extra) > _MAX_CONSTANTS:
+            return None
+        is_free = _CONSTANTS.issuperset([*extra, *others]) and bool(mine & other)
+        is_whole = WHOLE in (*extra, *others) and _WHOLE_LETTERS.issuperset([*extra, *others])
+        if not (is_free or is_whole) or not self.policy.is_bracket_loose:
+            return None
+        for order in permutations(others):
+            turned = substituted(first, dict(zip(extra, order, strict=True)))
+            left, right = self.form(turned), self.form(second)
+            if left is not None and right is not None and left.terms == right.terms:
+                return True
+        return None
 
     def with_signs(self, first: Expression, second: Expression) -> Any:
         left, right = signed(first), signed(second)
@@ -216,8 +240,11 @@ class Comparison:
                     return self.is_equal(substituted(first_value, letters), second_value)
             case (Words(), _) | (_, Words()):
                 return verdict
-            case (Call(one, _), Symbol()) | (Symbol(), Call(one, _)):
-                return verdict if one[0] in "fghFGH" else False
+            case (Call(one, held), Symbol(other)) | (Symbol(other), Call(one, held)):
+                is_argument = Symbol(other) in held
+                return (
+                    verdict if one == other or (one[0] in "fghFGH" and not is_argument) else False
+                )
             case Product(), Product():
                 first_letters, second_letters = (
                     set(children(first_name)),

@@ -185,8 +185,9 @@ def _has_steps(expression: Expression) -> bool:
 
 
 def _small_points(letters: Sequence[str]) -> list[dict[str, Fraction]]:
-    """List the first natural numbers: rounding functions step there."""
-    return [dict.fromkeys(letters, Fraction(value)) for value in range(1, 41)]
+    """List natural numbers and points between them: rounding functions step there."""
+    whole = [dict.fromkeys(letters, Fraction(value)) for value in range(1, 41)]
+    return whole + [dict.fromkeys(letters, Fraction(37 * value, 60)) for value in range(-20, 20)]
 
 
 def _real_points(letters: Sequence[str]) -> list[dict[str, Fraction]]:

@@ -87,7 +87,13 @@ def _plain(text: str) -> str:
 def _relation(self: Comparison, first: Value, second: Value) -> Any:
     if not isinstance(first, Relation):
         return NotImplemented
+    if first.operators == ("if",) and not (
+        isinstance(second, Relation) and second.operators == ("if",)
+    ):
+        return not isinstance(second, Listing) and self.is_equal(first.sides[0], second)
     if isinstance(second, Relation):
+        if second.operators == ("if",) and first.operators != ("if",):
+            return NotImplemented
         return self.relations(first, second)
     if isinstance(second, Listing):
         if len(signed(first)) > 1:

@@ -160,11 +160,28 @@ def _stripped(tokens: list[Token]) -> list[Token]:
 
 
 def _system(tokens: Sequence[Token], read: ReadValue) -> Value:
-    rows = [[token for token in row if token.kind != "&"] for row in _rows(tokens)]
+    rows = [_system_row(row) for row in _rows(tokens)]
     if not rows:
         raise ParseError("an empty system")
     values = [read(row) for row in rows]
     return values[0] if len(values) == 1 else Listing(tuple(values))
+
+
+def _system_row(row: Sequence[Token]) -> list[Token]:
+    """Join the columns of a row: a condition stays apart from its value, an equation is one."""
+    place = next((place for place, token in enumerate(row) if token.kind == "&"), None)
+    if place is None:
+        return list(row)
+    left, right = list(row[:place]), [token for token in row[place + 1 :] if token.kind != "&"]
+    while left and left[-1].kind in (",", ";"):
+        left.pop()
+    if right and right[0].kind == "where":
+        return [*left, *right]
+    is_equation = any(token.kind in ("=", "<", ">", "<=", ">=") for token in left)
+    starts_with_relation = bool(right) and right[0].kind in _RELATIONS | {"+", "-"}
+    if not left or not right or is_equation or starts_with_relation:
+        return [*left, *right]
+    return [*left, Token("where", "if", True), *right]
 
 
 def _terms(tokens: Sequence[Token]) -> list[tuple[int, Sequence[Token]]]:

@@ -77,5 +77,5 @@ TEXTS = {
     "to": ":", "\\$": "dollar", "$": "dollar",
     "degrees": "degree", "degree": "degree", "\N{DEGREE SIGN}": "degree",
     "mod": "mod", "where": "where", "for": "where", "if": "where", "when": "where",
-    "with": "where", "such that": "where",
+    "with": "where", "such that": "where", "for all": "where", "for any": "where",
 }  # fmt: skip

@@ -9,18 +9,20 @@ are taken off, and what is left is an expression for the parser. Text that is tr
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from mathrl.rewards.latex import parse
 from mathrl.rewards.literals import ParseError, number
 from mathrl.rewards.matrices import combination, environment
 from mathrl.rewards.notation import WORD_FUNCTIONS
-from mathrl.rewards.relations import is_name, signed
+from mathrl.rewards.relations import WHOLE, is_name, renamed, signed
 from mathrl.rewards.special import comma_variants, read_special
 from mathrl.rewards.syntax import (
     Call,
     Expression,
     Number,
     Product,
+    Sum,
     Symbol,
 )
 from mathrl.rewards.tokens import Token, tokenize
@@ -28,6 +30,7 @@ from mathrl.rewards.units import LETTER_UNITS, SMALL_WORDS, is_unit, read_unit, 
 from mathrl.rewards.values import (
     EXPRESSIONS,
     REALS,
+    Based,
     Braced,
     Bracketed,
     Interval,
@@ -44,13 +47,26 @@ from mathrl.rewards.values import (
 RELATIONS = frozenset(("=", "<", ">", "<=", ">=", "!=", "approx", "in", "equiv", "notin"))
 _OPENINGS = frozenset(("(", "[", "{", "{set", "<angle", "lfloor", "lceil"))
 _CLOSINGS = frozenset((")", "]", "}", "set}", "angle>", "rfloor", "rceil"))
-_SEPARATORS = frozenset((",", ";", "and", "or", "newline", "where", "implies"))
+_SEPARATORS = frozenset((",", ";", "and", "or", "newline", "implies"))
+_MODULI = frozenset(("pmod", "mod"))
 _INFIX = frozenset(("over", "choose", "atop"))
 _MAX_ITEMS = 200
+_MAX_LETTERS = 4
 _MONEY = {"dollar": "dollars", "euro": "euros", "pound": "gbp"}
 
 _CHOICE = re.compile(r"\(?([A-J])\s*[).:]\s*[^\s,;)]")
 _LETTER_UNIT = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30})?)([mgshLl])")
+_LETTERS = re.compile("[A-Za-z]{3,4}")
+_OPTION = re.compile(r"(?:option|choice|answer)\s*\(?([A-J])\)?|\(([a-j])\)", re.IGNORECASE)
+_ALL_REALS = frozenset(
+    (
+        "all real numbers",
+        "all reals",
+        "all real values",
+        "all the real numbers",
+        "every real number",
+    )
+)
 _POINT = re.compile(r"([A-Z])\s*(?:\\left)?\(")
 _WORD_CHARACTERS = re.compile(r"[A-Za-z0-9'+-]+(?:\.[0-9]+)?")
 _COMMANDS = re.compile(
@@ -78,6 +94,12 @@ def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
         unit = read_unit([Token("symbol", found[2], False)], 1)
         if unit is not None:
             readings.append(Quantity(number(found[1]), unit))
+    if (letters := _LETTERS.fullmatch(text)) is not None and not readings:
+        readings.extend((Words(words_of(text)), parse(tokenize(letters[0]))))
+    if text.lower() in _ALL_REALS or words_of(text) in _ALL_REALS:
+        readings.insert(0, REALS)
+    if (letter := _OPTION.fullmatch(plain)) is not None:
+        readings.insert(0, Symbol((letter[1] or letter[2]).upper()))
     if point := _POINT.match(text):
         readings.extend(
             Relation((Symbol(point[1]), value), ("=",))
@@ -106,8 +128,10 @@ def words_of(text: str) -> str:
     Args:
         text: Any text.
     """
-    plain = _COMMANDS.sub(" ", text)
-    return " ".join(_WORD_CHARACTERS.findall(plain)).lower()
+    found = _WORD_CHARACTERS.findall(_COMMANDS.sub(" ", text))
+    if len(found) == 1 and not (found[0].islower() or found[0].isupper() or found[0].istitle()):
+        return str(found[0])  # nRT is no word
+    return " ".join(found).lower()
 
 
 class _Reader:
@@ -132,6 +156,9 @@ class _Reader:
         pieces, found = _split(tokens, _SEPARATORS)
         if not found:
             return self.relation(tokens)
+        has_equation = any(token.kind in RELATIONS for token in tokens)
+        if "implies" in found and not has_equation:
+            raise ParseError("a statement")
         if "implies" in found:  # of a derivation only the end is the answer
             last = max(index for index, kind in enumerate(found) if kind == "implies")
             return self.listing(_rejoined(tokens, pieces, last + 1))
@@ -141,36 +168,56 @@ class _Reader:
         if len(parts) == 1:
             return self.relation(parts[0])
         joiner = "or" if "or" in found else ","
-        return _listing([self.relation(part) for part in parts], joiner)
+        items = [self.relation(part) for part in parts]
+        return _added_up(items) or _listing(_with_parameter(items), joiner)
 
     def relation(self, tokens: Sequence[Token]) -> Value:
+        if any(token.kind == "where" for token in tokens):
+            return self.conditional(tokens)
         pieces, operators = _split(tokens, RELATIONS)
         if not operators:
             if len(tokens) > 4 and tokens[1].kind == "(" and _is_point(tokens):  # A(1, 2)
                 return Relation((Symbol(tokens[0].value), self.set(tokens[1:])), ("=",))
             return self.set(tokens)
         if not pieces[0]:
+            if operators[0] not in ("=", "approx", "in"):
+                raise ParseError("an inequality without its left side")
             pieces, operators = pieces[1:], operators[1:]
         if not operators:
             return self.set(pieces[0])
         if not pieces[-1]:
             raise ParseError("a relation without its right side")
-        if operators[-1] == "equiv" and any(token.kind == "pmod" for token in pieces[-1]):
+        if operators[-1] == "equiv" and any(token.kind in _MODULI for token in pieces[-1]):
             return self.congruence(pieces)
         return _related([self.side(piece) for piece in pieces], operators)
 
     def congruence(self, pieces: Sequence[Sequence[Token]]) -> Value:
-        (residue, modulus), _ = _split(pieces[-1], ("pmod",))
-        residue = residue[:-1] if residue and residue[-1].kind == "(" else residue
-        modulus = (
-            modulus[:-1] if len(residue) < len(pieces[-1]) and modulus[-1].kind == ")" else modulus
-        )
-        residue_value = Call("mod", (self.expression(residue), parse(_bare(modulus))))
-        return Relation(
-            (self.side(pieces[0]), Call("class", (residue_value, parse(_bare(modulus))))), ("=",)
-        )
+        last = pieces[-1]
+        place = next(place for place, token in enumerate(last) if token.kind in _MODULI)
+        residue, modulus = last[:place], last[place + 1 :]
+        if residue and residue[-1].kind == "(":
+            residue, modulus = residue[:-1], modulus[:-1]
+        divisor = parse(_bare(modulus))
+        value = Call("class", (Call("mod", (self.expression(residue), divisor)), divisor))
+        return Relation((self.side(pieces[0]), value), ("=",))
+
+    def conditional(self, tokens: Sequence[Token]) -> Value:
+        """Read ``x + 1 if x > 0``: a value and its condition."""
+        pieces, _ = _split(tokens, ("where",))
+        pieces = [piece for piece in (_trimmed(piece) for piece in pieces) if piece]
+        if len(pieces) != 2:
+            raise ParseError("a condition without its value")
+        return Relation((self.relation(pieces[0]), self.condition(pieces[1])), ("if",))
+
+    def condition(self, tokens: Sequence[Token]) -> Value:
+        try:
+            return self.relation(tokens)
+        except ParseError:
+            return Words(words_of(" ".join(token.value for token in tokens)))
 
     def side(self, tokens: Sequence[Token]) -> Value:
+        if len(tokens) == 1 and tokens[0].kind == "word" and len(tokens[0].value) <= _MAX_LETTERS:
+            return parse(tokens)  # beside an equals sign nRT is three letters
         try:
             return self.set(_trimmed(tokens))
         except ParseError:
@@ -230,12 +277,19 @@ class _Reader:
             return Braced(())
         for bar in ("|", ":"):
             pieces, found = _split(inner, (bar,))
-            if len(found) == 1 and len(pieces[0]) <= 4:
-                return self.value(pieces[1])  # {x | x > 2}
+            if len(found) == 1:
+                return self.described(pieces[0], pieces[1])
         inside = self.value(inner)
         if isinstance(inside, Listing):
             return Braced(inside.items)
         return Braced((inside,))
+
+    def described(self, member: Sequence[Token], condition: Sequence[Token]) -> Value:
+        """Read ``{x | x > 2}`` as its condition, and keep ``{2k | k in Z}`` as it is."""
+        is_letter = len(member) == 1 or (len(member) > 2 and member[1].kind == "in")
+        if is_letter:
+            return self.value(condition)
+        return Braced((Relation((self.value(member), self.condition(condition)), ("if",)),))
 
     def with_environment(self, tokens: Sequence[Token]) -> Value:
         matrix = environment(tokens, self.value)
@@ -254,12 +308,16 @@ class _Reader:
     # -- units ---------------------------------------------------------------------------------
 
     def quantity(self, tokens: Sequence[Token]) -> Value:
+        if len(tokens) > 2 and tokens[1].kind == "_" and tokens[0].kind == "number":
+            return _based(tokens)
         if tokens[0].kind in _MONEY or (len(tokens) > 2 and tokens[1].kind in _MONEY):
             return self.money(tokens)
         if tokens[-1].kind == "%" and len(tokens) > 1:
             return Percent(self.expression(tokens[:-1]))
         if tokens[-1].kind in _MONEY and len(tokens) > 1:
             return self.money([tokens[-1], *tokens[:-1]])
+        if tokens[0].kind == "number" and (mixed := self.mixed_units(tokens)) is not None:
+            return mixed
         for place in range(1, len(tokens)):
             if self.may_begin_unit(tokens, place):
                 start = place + (tokens[place].kind == "^")
@@ -269,6 +327,19 @@ class _Reader:
                 if (scaled := self.scaled(tokens, place)) is not None:
                     return scaled
         return self.ratio(tokens)
+
+    def mixed_units(self, tokens: Sequence[Token]) -> Value | None:
+        """Read ``2 hours 30 minutes`` as one quantity."""
+        starts = [
+            place
+            for place, token in enumerate(tokens)
+            if token.kind == "number" and (place == 0 or tokens[place - 1].kind in ("word", "text"))
+        ]
+        if len(starts) < 2:
+            return None
+        ends = [*starts[1:], len(tokens)]
+        parts = [self.quantity(tokens[start:end]) for start, end in zip(starts, ends, strict=True)]
+        return _added_up(parts)
 
     def may_begin_unit(self, tokens: Sequence[Token], place: int) -> bool:
         token, before = tokens[place], tokens[place - 1]
@@ -343,9 +414,45 @@ class _Reader:
             return _named_set(tokens)  # type: ignore[return-value]
         if len(tokens) == 1 and tokens[0].kind == "number":
             return number(tokens[0].value)
+        if any(token.value in _INFIX for token in tokens):  # 3 \over 4 without its braces
+            tokens = [Token("{", "{", False), *tokens, Token("}", "}", False)]
         if len(tokens) == 1 and tokens[0].kind == "word" and len(tokens[0].value) > 2:
             raise ParseError("a word")
         return parse(tokens)
+
+
+def _based(tokens: Sequence[Token]) -> Value:
+    """Read ``422_8`` where it stands inside an equation or a list."""
+    text = "".join(token.value for token in tokens)
+    special = read_special(text)
+    if special is None or not isinstance(special[0], Based):
+        raise ParseError("a subscript belongs to a letter")
+    return special[0]
+
+
+def _added_up(items: Sequence[Value]) -> Value | None:
+    """Add 2 hours and 30 minutes: quantities of one kind, from large units to small."""
+    if len(items) < 2 or not all(isinstance(item, Quantity) for item in items):
+        return None
+    quantities = [item for item in items if isinstance(item, Quantity)]
+    scales = [quantity.unit.scale for quantity in quantities]
+    kinds = {quantity.unit.dimension for quantity in quantities}
+    is_falling = all(left > right for left, right in pairwise(scales))
+    if len(kinds) != 1 or not quantities[0].unit.is_known or not is_falling:
+        return None
+    terms = tuple(
+        Product((quantity.value, Number(quantity.unit.scale / scales[-1])))
+        for quantity in quantities
+    )
+    return Quantity(Sum(terms), quantities[-1].unit)
+
+
+def _with_parameter(items: Sequence[Value]) -> Sequence[Value]:
+    """Take ``n \\in \\mathbb{Z}`` off a family of solutions, and give its letter one name."""
+    match items:
+        case (*rest, Relation((Symbol(letter), Symbol("mathbb Z" | "mathbb N")), ("in",))) if rest:
+            return [renamed(item, {letter: WHOLE}) for item in rest]
+    return items
 
 
 def _is_point(tokens: Sequence[Token]) -> bool:

@@ -28,6 +28,8 @@ from mathrl.rewards.values import (
 )
 
 _MAX_SIGNS = 4
+WHOLE = "~n"
+"""The letter of a family of solutions: any whole number."""
 
 
 def is_name(value: Value) -> bool:
@@ -179,3 +181,17 @@ def letters_of(value: Value) -> frozenset[str]:
     if not isinstance(value, EXPRESSIONS):
         return frozenset()
     return frozenset().union(*(letters_of(child) for child in children(value)))
+
+
+def renamed(value: Value, letters: Mapping[str, str]) -> Value:
+    """Rename letters in an expression or an equation; other values stay.
+
+    Args:
+        value: Any.
+        letters: What each letter becomes.
+    """
+    if isinstance(value, EXPRESSIONS):
+        return substituted(value, letters)
+    if isinstance(value, Relation):
+        return Relation(tuple(renamed(side, letters) for side in value.sides), value.operators)
+    return value
