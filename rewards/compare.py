@@ -109,7 +109,7 @@ class Comparison:
         extra, others = sorted(mine - other), sorted(other - mine)
         if not extra or len(extra) != len(others) or len(extra) > _MAX_CONSTANTS:
             return None
-        is_free = _CONSTANTS.issuperset([*extra, *others]) and bool(mine & other)
+        is_free = _CONSTANTS.issuperset([*extra, *others]) and bool((mine & other) - _CONSTANTS)
         is_whole = WHOLE in (*extra, *others) and _WHOLE_LETTERS.issuperset([*extra, *others])
         if not (is_free or is_whole) or not self.policy.is_bracket_loose:
             return None
@@ -240,6 +240,8 @@ class Comparison:
                     return self.is_equal(substituted(first_value, letters), second_value)
             case (Words(), _) | (_, Words()):
                 return verdict
+            case (Symbol(one), Symbol(other)) if one.split()[-1] == other.split()[-1]:
+                return verdict  # \hat{p} and p
             case (Call(one, held), Symbol(other)) | (Symbol(other), Call(one, held)):
                 is_argument = Symbol(other) in held
                 return (

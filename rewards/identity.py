@@ -29,7 +29,19 @@ from mathrl.rewards.syntax import (
 _DIGITS = 60
 _AGREE = 45
 """Digits of 60 that must agree; rounding takes a few."""
-_SIZES = (1, 2, 1, 8, 40, 300, 3, 25)
+_SIZES: tuple[int | Fraction, ...] = (
+    1,
+    2,
+    1,
+    8,
+    9,
+    40,
+    41,
+    300,
+    301,
+    Fraction(1, 50),
+    Fraction(1, 40),
+)
 """How far out each point lies: a floor or an absolute value shows itself far from zero."""
 _MAX_STEPS = 20_000
 _MAX_NODES = 1_200
@@ -196,9 +208,10 @@ def _real_points(letters: Sequence[str]) -> list[dict[str, Fraction]]:
     points = []
     for turn, scale in enumerate(_SIZES):
         point = {}
-        for letter in letters:
+        for place, letter in enumerate(letters):
             size = scale * (Fraction(generator.randrange(301, 2903), 1000) + Fraction(1, 7919))
-            point[letter] = -size if turn >= 2 and generator.random() < 0.6 else size
+            is_negative = turn >= 2 and (turn + place) % 2 == 0
+            point[letter] = -size if is_negative else size
         points.append(point)
     return points
 

@@ -49,8 +49,12 @@ Verdict = bool | None
 _NOON = 12 * 60
 _MAX_DIGITS = 4000
 _NOTHING = frozenset(
-    ("no solution", "no solutions", "none", "no real solution", "no real solutions", "empty set")
-) | {"does not exist", "dne", "undefined", "not exist"}
+    ("nosolution", "nosolutions", "none", "norealsolution", "norealsolutions", "emptyset")
+)
+_MISSING = frozenset(("doesnotexist", "dne", "limitdoesnotexist", "undefined"))
+_FILLERS = frozenset(
+    ("the", "a", "an", "there", "is", "are", "it", "they", "on", "in", "at", "has", "have")
+)
 _DIRECTIONS = frozenset(
     f"{style} {letter}"
     for style in ("hat", "mathbf", "vec", "bm", "overrightarrow")
@@ -68,10 +72,10 @@ def _words(self: Comparison, first: Value, second: Value) -> Any:
         return NotImplemented
     if isinstance(second, Words):
         same = _plain(first.text) == _plain(second.text)
-        is_nothing = {_plain(first.text), _plain(second.text)} <= _NOTHING
-        return same or (self.policy.is_bracket_loose and is_nothing)
+        pair = {_plain(first.text), _plain(second.text)}
+        return same or (self.policy.is_bracket_loose and (pair <= _NOTHING or pair <= _MISSING))
     if isinstance(second, Braced) and not second.items:
-        return self.policy.is_bracket_loose and first.text in _NOTHING
+        return self.policy.is_bracket_loose and _plain(first.text) in _NOTHING
     if isinstance(second, Symbol):
         return first.text == second.name.lower()
     if isinstance(second, Relation) and (defined := assignment(second)):
@@ -80,8 +84,9 @@ def _words(self: Comparison, first: Value, second: Value) -> Any:
 
 
 def _plain(text: str) -> str:
-    words = [word for word in text.split() if word not in ("the", "a", "an")]
-    return " ".join(words)
+    """Leave out the small words of a sentence, and where a compound is cut."""
+    words = text.split()
+    return "".join(word for word in words if word not in _FILLERS) or "".join(words)
 
 
 def _relation(self: Comparison, first: Value, second: Value) -> Any:
@@ -111,7 +116,7 @@ def _relation(self: Comparison, first: Value, second: Value) -> Any:
         last = first.sides[-1]
         is_derivation = all(
             not letters_of(side) or self.is_equal(side, last) for side in first.sides[:-1]
-        ) or is_name(first.sides[-2])
+        ) or (len(first.sides) > 2 and is_name(first.sides[-2]))
         return is_derivation and self.is_equal(last, second)
     return False
 
@@ -307,8 +312,6 @@ def _matrix(self: Comparison, first: Value, second: Value) -> Any:
 
 def _components(self: Comparison, value: Expression, count: int) -> Sequence[Value] | None:
     r"""Read ``2\hat{i} - 3\hat{j}`` and ``\binom{2}{-3}`` as vectors."""
-    if isinstance(value, Call) and value.name == "binom":
-        return value.arguments
     form = self.form(value)
     if form is None or count not in (2, 3):
         return None

@@ -230,7 +230,10 @@ def _term(
     else:
         return None
     if factor:
-        scalar = parse(factor)
+        try:
+            scalar = parse(factor)
+        except ParseError:  # \max(a, b) is no multiple of a pair
+            return None
         entries = [Product((scalar, entry)) for entry in entries]
     return width, tuple(negative(entry) if sign < 0 else entry for entry in entries)
 

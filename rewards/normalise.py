@@ -46,6 +46,8 @@ _DRAWING = re.compile(
 _NULL_DELIMITER = re.compile(r"\\(?:left|right)\s*\.")
 _MODULE = re.compile(r"\b(?:np|numpy|math)\.(?=[a-z])")
 _SPACED_THOUSANDS = re.compile(r"-?[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]+)?")
+_PRIME = re.compile(r"\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![A-Za-z]))")
+_POWER_OF_TEN = re.compile(r"(?<=[0-9])\s*[xX]\s*10\s*(?=\^)")
 _COLOUR = re.compile(r"\\(?:text)?color\s*\{[A-Za-z]*\}")
 _WHOLE = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|boldsymbol|bf|rm|bm|boxed|fbox"
@@ -101,11 +103,15 @@ def tidy(text: str) -> str:
             text = text.replace("{:}", ":")
         if text.startswith("\\displaystyle"):
             text = text[13:].lstrip()
+        if "prime" in text:
+            text = _PRIME.sub("'", text)
         if "color" in text:
             text = _COLOUR.sub("", text)
     if ("." in text and "np." in text) or "math." in text:
         text = _MODULE.sub("", text)
     text = _unwrapped(text)
+    if "10" in text and ("x" in text or "X" in text):
+        text = _POWER_OF_TEN.sub(r"\\cdot 10", text)
     if " " in text and _SPACED_THOUSANDS.fullmatch(text):
         text = text.replace(" ", "")
     if "$" in text:

@@ -16,7 +16,7 @@ from mathrl.rewards.literals import ParseError, number
 from mathrl.rewards.matrices import combination, environment
 from mathrl.rewards.notation import WORD_FUNCTIONS
 from mathrl.rewards.relations import WHOLE, is_name, renamed, signed
-from mathrl.rewards.special import comma_variants, read_special
+from mathrl.rewards.special import comma_variants, number_of_words, read_special
 from mathrl.rewards.syntax import (
     Call,
     Expression,
@@ -48,6 +48,7 @@ RELATIONS = frozenset(("=", "<", ">", "<=", ">=", "!=", "approx", "in", "equiv",
 _OPENINGS = frozenset(("(", "[", "{", "{set", "<angle", "lfloor", "lceil"))
 _CLOSINGS = frozenset((")", "]", "}", "set}", "angle>", "rfloor", "rceil"))
 _SEPARATORS = frozenset((",", ";", "and", "or", "newline", "implies"))
+_LEADING = frozenset((",", ";", ":", "newline", "therefore", "implies", "."))
 _MODULI = frozenset(("pmod", "mod"))
 _INFIX = frozenset(("over", "choose", "atop"))
 _MAX_ITEMS = 200
@@ -58,15 +59,15 @@ _CHOICE = re.compile(r"\(?([A-J])\s*[).:]\s*[^\s,;)]")
 _LETTER_UNIT = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30})?)([mgshLl])")
 _LETTERS = re.compile("[A-Za-z]{3,4}")
 _OPTION = re.compile(r"(?:option|choice|answer)\s*\(?([A-J])\)?|\(([a-j])\)", re.IGNORECASE)
-_ALL_REALS = frozenset(
-    (
-        "all real numbers",
-        "all reals",
-        "all real values",
-        "all the real numbers",
-        "every real number",
-    )
-)
+_NAMED_SETS: dict[str, Value] = {
+    **dict.fromkeys(
+        ("all real numbers", "all reals", "all real values", "the real numbers"), REALS
+    ),
+    **dict.fromkeys(
+        ("all integers", "the integers", "the set of integers", "the set of all integers"),
+        Symbol("mathbb Z"),
+    ),
+}
 _POINT = re.compile(r"([A-Z])\s*(?:\\left)?\(")
 _WORD_CHARACTERS = re.compile(r"[A-Za-z0-9'+-]+(?:\.[0-9]+)?")
 _COMMANDS = re.compile(
@@ -96,8 +97,12 @@ def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
             readings.append(Quantity(number(found[1]), unit))
     if (letters := _LETTERS.fullmatch(text)) is not None and not readings:
         readings.extend((Words(words_of(text)), parse(tokenize(letters[0]))))
-    if text.lower() in _ALL_REALS or words_of(text) in _ALL_REALS:
-        readings.insert(0, REALS)
+    if not readings or isinstance(readings[0], Words | Quantity):
+        words = words_of(text)
+        if (named := _NAMED_SETS.get(words)) is not None:
+            readings.insert(0, named)
+        elif (counted := number_of_words(words)) is not None:
+            readings.append(Number(counted))
     if (letter := _OPTION.fullmatch(plain)) is not None:
         readings.insert(0, Symbol((letter[1] or letter[2]).upper()))
     if point := _POINT.match(text):
@@ -167,7 +172,7 @@ class _Reader:
             raise ParseError("too many items")
         if len(parts) == 1:
             return self.relation(parts[0])
-        joiner = "or" if "or" in found else ","
+        joiner = "or" if "or" in found else "and" if "and" in found else ","
         items = [self.relation(part) for part in parts]
         return _added_up(items) or _listing(_with_parameter(items), joiner)
 
@@ -210,10 +215,9 @@ class _Reader:
         return Relation((self.relation(pieces[0]), self.condition(pieces[1])), ("if",))
 
     def condition(self, tokens: Sequence[Token]) -> Value:
-        try:
-            return self.relation(tokens)
-        except ParseError:
+        if any(token.kind in ("word", "text") for token in tokens):
             return Words(words_of(" ".join(token.value for token in tokens)))
+        return self.relation(tokens)
 
     def side(self, tokens: Sequence[Token]) -> Value:
         if len(tokens) == 1 and tokens[0].kind == "word" and len(tokens[0].value) <= _MAX_LETTERS:
@@ -310,6 +314,8 @@ class _Reader:
     def quantity(self, tokens: Sequence[Token]) -> Value:
         if len(tokens) > 2 and tokens[1].kind == "_" and tokens[0].kind == "number":
             return _based(tokens)
+        if len(tokens) > 1 and tokens[-1].value == "min" and tokens[-2].kind == "number":
+            tokens = [*tokens[:-1], Token("word", "min", True)]  # minutes, not a minimum
         if tokens[0].kind in _MONEY or (len(tokens) > 2 and tokens[1].kind in _MONEY):
             return self.money(tokens)
         if tokens[-1].kind == "%" and len(tokens) > 1:
@@ -347,6 +353,10 @@ class _Reader:
             return False
         if token.kind == "text":
             return True
+        if token.kind == "command":
+            is_unit_fraction = token.value == "frac" and tokens[place + 2 : place + 3] != []
+            is_ohm = token.value == "Omega" and place + 1 == len(tokens)
+            return is_ohm or (is_unit_fraction and tokens[place + 2].kind == "text")
         if token.kind == "/":  # 10 / day
             return place + 1 < len(tokens) and tokens[place + 1].kind in ("word", "text")
         if token.kind == "degree" and before.kind != "^":
@@ -473,7 +483,7 @@ def _is_plain_angle(tokens: Sequence[Token]) -> bool:
 
 def _trimmed(tokens: Sequence[Token]) -> Sequence[Token]:
     start, end = 0, len(tokens)
-    while start < end and tokens[start].kind in (",", ";", ":", "newline", "therefore", "."):
+    while start < end and tokens[start].kind in _LEADING:
         start += 1
     while end > start and tokens[end - 1].kind in (",", ";", ":", "newline"):
         end -= 1

@@ -72,6 +72,15 @@ def signed(value: Value) -> tuple[Value, ...]:
             Quantity(part, value.unit) if isinstance(part, EXPRESSIONS) else part
             for part in signed(value.value)
         )
+    if isinstance(value, Bracketed):
+        places = [place for place, item in enumerate(value.items) if len(signed(item)) > 1]
+        if len(places) != 1:
+            return (value,)
+        before, after = value.items[: places[0]], value.items[places[0] + 1 :]
+        return tuple(
+            Bracketed((*before, part, *after), value.opening, value.closing)
+            for part in signed(value.items[places[0]])
+        )
     if not isinstance(value, EXPRESSIONS) or not _has_sign(value):
         return (value,)
     count = _count_signs(value)

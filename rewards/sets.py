@@ -79,15 +79,29 @@ def real_set(value: Value) -> RealSet | None:
             return _combined([real_set(part) for part in parts], operator)
         case Listing(items, joiner):
             pieces = [real_set(item) for item in items]
-            return _combined(pieces, "cup" if joiner == "or" else "cap")
+            if not any(_is_range(item) for item in items):
+                return None
+            common = _combined(pieces, "cup" if joiner == "or" else "cap")
+            # "x < 1, x > 3" means one or the other
+            return common if common or joiner == "and" else _combined(pieces, "cup")
         case Relation(sides, operators):
             if operators == ("in",):
                 return real_set(sides[1]) if isinstance(sides[0], Symbol | Call) else None
+            if operators == ("=",):
+                point = Braced((sides[1],))
+                return real_set(point) if isinstance(sides[0], Symbol) else None
             interval = solution(value)
             return None if interval is None else real_set(interval)
         case Quantity(inner, _):
             return real_set(inner) if isinstance(inner, Interval) else None
     return None
+
+
+def _is_range(value: Value) -> bool:
+    """Tell an interval or an inequality from a point."""
+    if isinstance(value, Relation):
+        return any(operator in _FLIPPED for operator in value.operators)
+    return isinstance(value, Interval | Union)
 
 
 def is_same_set(first: RealSet, second: RealSet) -> bool:

@@ -1,6 +1,7 @@
 """Answers that tokens would tear apart: number bases, times of day, and what a comma may mean."""
 
 import re
+from fractions import Fraction
 
 from mathrl.rewards.syntax import Number
 from mathrl.rewards.values import Based, Clock, Ratio, Value
@@ -9,10 +10,22 @@ _BASED = re.compile(
     r"\(?\s*(?:\\(?:text|mathrm)\s*\{)?(-?[0-9A-Z][0-9A-Z ]*(?:\.[0-9A-Z]+)?)\}?\s*\)?\s*_\s*\{?\s*"
     r"(?:\\(?:text|mathrm)\s*\{)?\s*([0-9]{1,2}|[a-z]+)\s*\}?\}?"
 )
+_IN_BASE = re.compile(r"\s*\\?(?:text\s*\{)?\s*(?:in )?base\s*\}?\s*([0-9]{1,2}|[a-z]+)\}?")
 _BASE_NAMES = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
     "ten": 10, "eleven": 11, "twelve": 12, "sixteen": 16,
 }  # fmt: skip
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+    " fifteen sixteen seventeen eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_COUNTS = {word: count for count, word in enumerate(_SMALL.split())} | {
+    word: 10 * count for count, word in enumerate(_TENS.split(), 2)
+}
+_LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
+_PARTS = {"half": 2, "halve": 2, "third": 3, "fourth": 4, "quarter": 4, "fifth": 5, "sixth": 6,
+          "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}  # fmt: skip
 _CLOCK = re.compile(
     r"([0-9]{1,2})\s*:\s*([0-9]{2})(?:\s*:\s*00)?(?:\s*(?:\\text\s*\{|\\mathrm\s*\{)?\s*"
     r"([ap])\.?\s*m\.?\s*\}?|\s*(?:\\text\s*\{)?\s*(noon|midnight)\s*\}?)?",
@@ -27,6 +40,8 @@ _DECIMAL_COMMA = re.compile(r"-?(?:\\?\$ ?)?[0-9]+,[0-9]+")
 
 def read_special(text: str) -> tuple[Value, ...] | None:
     """Read what tokens would tear apart: bases and times of day."""
+    if "base" in text:
+        text = _IN_BASE.sub(r"_{\1}", text)
     if "_" in text and (found := _BASED.fullmatch(text)):
         base = _BASE_NAMES.get(found[2]) or (int(found[2]) if found[2].isdigit() else 0)
         digits = found[1].replace(" ", "")
@@ -88,3 +103,26 @@ def _outside_brackets(text: str) -> str:
         pieces.append(text[start:end] if start in inside else text[start:end].replace(",", ""))
         last = end
     return "".join([*pieces, text[last:]])
+
+
+def number_of_words(words: str) -> Fraction | None:
+    """Read a number that is written out: ``forty-two``, ``one million``, ``three fourths``.
+
+    Args:
+        words: Lower case, single spaces.
+    """
+    total, current, is_number = 0, 0, False
+    parts = [part for part in words.replace("-", " ").split() if part != "and"]
+    for place, part in enumerate(parts):
+        if part in _COUNTS:
+            current += _COUNTS[part]
+        elif part == "hundred" and current:
+            current *= 100
+        elif part in _LARGE and current:
+            total, current = total + current * _LARGE[part], 0
+        elif part.rstrip("s") in _PARTS and is_number and place == len(parts) - 1:
+            return Fraction(total + current, _PARTS[part.rstrip("s")])
+        else:
+            return None
+        is_number = True
+    return Fraction(total + current) if is_number else None

@@ -39,7 +39,7 @@ _TOKEN = re.compile(
     | ([0-9]*+\.[0-9]++\ ?(?:\.\.\.|\\(?:ldots|dots|cdots)(?![A-Za-z])))
     | ((?:[0-9]++(?:\.[0-9]++|\.(?=\ *[/*+-]))?|\.[0-9]++)(?:[eE][+-]?[0-9]++(?![0-9.A-Za-z]))?)
     | \\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|rm|operatorname\*?|mathit|emph|mathsf)
-      (?![A-Za-z])\ *+(?:\{([^{}]*+)\})?
+      (?![A-Za-z])\ *+(?:\{([^{}]*+(?:\{[^{}]*+\}[^{}]*+)*+)\})?
     | \\((?:begin|end)\ *+\{[a-z]++\*?\})
     | \\([A-Za-z]++)
     | ([A-Za-z]++)
@@ -144,7 +144,16 @@ def _add_text(tokens: list[Token], content: str, is_spaced: bool) -> None:
     is_spaced = is_spaced or content[:1].isspace()
     if kind := TEXTS.get(inner.strip(" ,;").lower() or inner):
         tokens.append(Token(kind, inner, is_spaced))
-    elif inner in WORD_FUNCTIONS or inner in ("proj", "Re", "Im", "cis", "arcsec", "arccsc"):
+    elif inner in WORD_FUNCTIONS or inner in (
+        "proj",
+        "Re",
+        "Im",
+        "sgn",
+        "sign",
+        "arg",
+        "arcsec",
+        "arccsc",
+    ):
         tokens.append(Token("command", inner, is_spaced))
     elif len(inner) == 1 and inner in UPRIGHT_LETTERS:  # \mathrm{i} is i
         tokens.append(Token("symbol", inner, is_spaced))

@@ -27,7 +27,9 @@ time: s sec secs second seconds 1; min mins minute minutes 60; h hr hrs hour hou
 month: month months 1; year years yr yrs 12; decade decades 120; century centuries 1200
 volume: l L liter liters litre litres 1/1000; ml mL milliliter milliliters millilitre 1/1000000;
     cc 1/1000000; gallon gallons gal 473176473/125000000000; quart quarts 473176473/500000000000;
-    pint pints 473176473/1000000000000; cup cups 473176473/2000000000000
+    pint pints 473176473/1000000000000; cup cups 473176473/2000000000000;
+    tablespoon tablespoons tbsp 473176473/32000000000000;
+    teaspoon teaspoons tsp 473176473/96000000000000
 angle: degree degrees deg \N{DEGREE SIGN} 1
 radian: radian radians rad rads 1
 temperature: celsius \N{DEGREE SIGN}C 1
@@ -40,7 +42,7 @@ pound: gbp GBP 1
 yuan: yuan rmb 1
 yen: yen 1
 rupee: rupee rupees Rs Rs. 1
-force: N newton newtons 1
+force: N newton newtons 1; kN kilonewton kilonewtons 1000
 energy: J joule joules 1; eV 1602176634/10000000000000000000000000000;
     keV 1602176634/10000000000000000000000000; MeV 1602176634/10000000000000000000000;
     GeV 1602176634/10000000000000000000; kWh 3600000; MJ 1000000;
@@ -50,7 +52,8 @@ voltage: V volt volts 1; mV millivolt millivolts 1/1000; kV 1000
 current: A amp amps ampere amperes 1; mA milliamp milliamps 1/1000
 pressure: Pa pascal pascals 1; kPa 1000; MPa 1000000; GPa 1000000000; atm 101325;
     bar bars 100000
-resistance: ohm ohms 1
+resistance: ohm ohms 1; kohm 1000
+capacitance: farad farads 1
 frequency: Hz hertz 1; kHz 1000; MHz 1000000; rpm 1/60
 amount: mol moles mole 1; mmol 1/1000
 unit: unit units 1
@@ -73,7 +76,10 @@ _NOT_UNITS = words(
 SMALL_WORDS = words("in on of to by at as for per")
 """Words that may follow a number in a sentence and begin what it is of."""
 LETTER_UNITS = words("m g s h L l N J W V K A")
-_WORD = re.compile(r"[A-Za-z\N{DEGREE SIGN}$.']+")
+_UNIT_PART = re.compile(
+    r"([A-Za-z\N{DEGREE SIGN}$.']+)|\^\s*\{?\s*(-?[0-9]{1,2})\s*\}?|/|[0-9]+|[^\s]"
+)
+_GROUPED = frozenset(("degree", "circ", "frac"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,7 @@ def _table() -> dict[str, tuple[dict[str, int], Fraction]]:
 def is_unit(word: str) -> bool:
     """Tell whether a word is the name of a known unit."""
     table = _table()
-    return word in table or word.lower() in table
+    return word in table or word.lower() in table or word.lower() in _POWERS
 
 
 def scale_of(word: str) -> int | None:
@@ -150,7 +156,7 @@ def read_unit(tokens: Sequence[Token], max_words: int) -> Unit | None:
         if lower in _NOT_UNITS or lower.removesuffix("s") in _SCALES:
             return None
         if lower in ("per", "/", "a", "an", "each", "every"):
-            sign = -1 if lower != "a" or names else sign
+            sign = -1 if word != "a" or names else sign
         elif word[0] == "^" or lower in ("squared", "cubed"):
             power = int(word[1:]) if word[0] == "^" else _POWERS[lower]
             if last is None or not (2 <= power <= 3 or -3 <= power <= -1):
@@ -187,6 +193,22 @@ def _is_preposition(words: Sequence[str], place: int) -> bool:
     return words[place + 1][0] != "^" and words[place + 1] not in ("/", "per")
 
 
+def _text_words(text: str) -> list[str]:
+    r"""Cut the text of a unit into words and powers: ``m\,s^{-1}``, ``miles per hour``."""
+    plain = re.sub(r"\\(?:,|cdot|;|:|!| |times)", " ", text).replace("-", "-")
+    words: list[str] = []
+    for found in _UNIT_PART.finditer(plain):
+        if found[1]:
+            words.append(found[1])
+        elif found[2]:
+            words.append(f"^{found[2]}")
+        elif found[0] == "/":
+            words.append("per")
+        elif found[0].strip("-~ .,;()"):
+            words.append(found[0])
+    return words
+
+
 def _multiply(dimension: dict[str, int], other: dict[str, int], power: int) -> None:
     for kind, exponent in other.items():
         dimension[kind] = dimension.get(kind, 0) + exponent * power
@@ -199,16 +221,21 @@ def _words(tokens: Sequence[Token]) -> list[str] | None:
     while index < len(tokens):
         token = tokens[index]
         if token.kind in ("text", "word", "symbol"):
-            found = _WORD.findall(token.value.replace("/", " per ").replace("-", " "))
-            has_digits = any(character.isdigit() for character in token.value)
+            found = _text_words(token.value)
+            has_digits = any(part.isdigit() for part in found)
             if has_digits or (not found and token.value.strip(" .,;")):
                 return None
             if token.kind == "symbol" and token.value not in LETTER_UNITS | {"a", "C", "F"}:
                 return None
             words.extend(word if word[-1] != "." else word.rstrip(".") or "of" for word in found)
+        elif token.kind == "command" and token.value == "frac":
+            pass  # its two groups follow: \frac{\text{m}}{\text{s}}
+        elif token.kind == "}" and tokens[index + 1 : index + 2]:
+            if tokens[index + 1].kind == "{":
+                words.append("/")
         elif token.kind == "/":
             words.append("/")
-        elif token.kind in ("{", "}") and any(part.kind == "degree" for part in tokens):
+        elif token.kind in ("{", "}") and any(part.value in _GROUPED for part in tokens):
             pass
         elif token.kind == "^":
             index += 1

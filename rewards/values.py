@@ -57,7 +57,7 @@ class Listing:
     """Answers side by side without brackets: ``1, 2``, ``x = 1 or x = 2``, boxes in a row."""
 
     items: tuple["Value", ...]
-    joiner: Literal[",", "or"] = ","
+    joiner: Literal[",", "or", "and"] = ","
 
 
 @dataclass(frozen=True, slots=True)
