@@ -243,6 +243,8 @@ class Comparison:
             case (Symbol(one), Symbol(other)) if one.split()[-1] == other.split()[-1]:
                 return verdict  # \hat{p} and p
             case (Call(one, held), Symbol(other)) | (Symbol(other), Call(one, held)):
+                if not all(isinstance(part, Symbol) for part in held):
+                    return False  # y(0) = 1 does not say y = 1
                 is_argument = Symbol(other) in held
                 return (
                     verdict if one == other or (one[0] in "fghFGH" and not is_argument) else False

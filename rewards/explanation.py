@@ -6,8 +6,9 @@ The command is ``mathrl explain COMPLETION ANSWER``.
 from dataclasses import dataclass, fields
 from typing import Any
 
+from mathrl.rewards.answers import Answer, read_gold
 from mathrl.rewards.extract import extract
-from mathrl.rewards.grade import Answer, grade, read_gold
+from mathrl.rewards.grade import grade
 from mathrl.rewards.normal import TooLargeError, digits, normal_form
 from mathrl.rewards.policy import EVAL, Policy
 from mathrl.rewards.syntax import Call, Constant, Number, Symbol

@@ -18,7 +18,8 @@ from mathrl.boxes import Box, find_boxes
 from mathrl.rewards.last_value import last_value
 from mathrl.rewards.normalise import fold_unicode, normalise, tidy
 from mathrl.rewards.policy import Cue, Policy
-from mathrl.rewards.prose import answer_in, is_plain
+from mathrl.rewards.prose import answer_in, first_reading, is_plain
+from mathrl.rewards.values import Words
 
 MAX_TEXT = 400_000
 """Characters up to which an answer is found and compared as text; longer ones are not read."""
@@ -35,6 +36,8 @@ class Extraction:
     reason: str = ""
     parts: tuple[str, ...] = ()
     r"""The boxes of a row such as ``\boxed{1} and \boxed{2}``, which may be one answer."""
+    tail: str | None = None
+    """All that followed a spoken cue, where only a part of it was taken."""
     rivals: tuple[str, ...] = ()
     """Other answers given by the same cue, where the policy wants one; they may be equal."""
 
@@ -52,8 +55,10 @@ _ANSWERED = re.compile(r"answer|boxed|####", re.IGNORECASE)
 _OPENING = r"(?:[\s:*$_`]|\\[\[(])*+"  # an answer may begin a line later, inside its own $$
 _PHRASE = re.compile(
     r"\b(?:(?:the|our|your|my|final|correct|required|desired)\s++){1,3}+"
-    r"(?:answer|result|choice|option)\s*+(?:\([^()\n]{0,40}\)|to [^.\n$\\]{0,60}?|choice|here)?\s*+"
-    r"(?:is|are|should be|must be|would be|=|equals)(?![a-z]|\s+not\b)\s*+"
+    r"(?:answers?|results?|choice|option)\s*+"
+    r"(?:\([^()\n]{0,40}\)|to [^.\n$\\]{0,60}?|choice|here)?\s*+"
+    r"(?:is|are|should be|must be|would be|=|equals)"
+    r"(?![a-z]|\s+not\b|n't|\s+(?:anything but|unlikely))\s*+"
     rf"(?:therefore\s++|thus\s++)?{_OPENING}"
     rf"|(?:最终|最后|正确)?答案(?:为|是|应为|应该是|選擇|选)\s*+[:\uff1a]?{_OPENING}"
     rf"|(?:因此|所以|故)\s*+[,\uff0c]?\s*+(?:最终)?(?:答案|结果)(?:为|是)\s*+[:\uff1a]?{_OPENING}",
@@ -70,7 +75,9 @@ _AFTER_LABEL = re.compile(_OPENING)
 _COLONS = (":", "\uff1a", "=>")
 _HASHES = re.compile(r"(?<!#)####(?!#)")
 _TAG = re.compile(r"<answer\s*>", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"[.?!](?=\s)|[。\uff01\uff1f]")
+_SENTENCE_END = re.compile(
+    r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)[.?!](?=\s)|[。\uff01\uff1f]"
+)
 _JOINT = re.compile(
     r"(?:[\s,;$.*]|[A-Za-z](?:_\{?[A-Za-z0-9]\}?)?\s*=|\\[\[\]()]|\\quad|\\qquad|\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b|和|或|、|，)*+"
 )
@@ -320,7 +327,16 @@ def _from_tails(tails: Sequence[str], cue: Cue, policy: Policy) -> Extraction | 
     read = [answer for answer in answers if answer is not None]
     if not read:
         return _found(tails[-1], cue)
-    return _found(read[-1], cue, rivals=_others(read) if policy.is_conflict_refused else ())
+    if policy.is_conflict_refused:
+        return _found(read[-1], cue, rivals=_others(read))
+    place = len(read) - 1
+    while place and _is_only_words(read[place], policy) and not _is_only_words(read[0], policy):
+        place -= 1  # "The answer is 27. The answer in words is twenty-seven."
+    return _found(read[place], cue, tail=tails[place])
+
+
+def _is_only_words(answer: str, policy: Policy) -> bool:
+    return isinstance(first_reading(answer, policy), Words)
 
 
 def _others(answers: Sequence[str]) -> tuple[str, ...]:
@@ -329,11 +345,23 @@ def _others(answers: Sequence[str]) -> tuple[str, ...]:
 
 
 def _found(
-    answer: str, cue: Cue, *, parts: tuple[str, ...] = (), rivals: tuple[str, ...] = ()
+    answer: str,
+    cue: Cue,
+    *,
+    parts: tuple[str, ...] = (),
+    rivals: tuple[str, ...] = (),
+    tail: str | None = None,
 ) -> Extraction:
     if len(answer) > MAX_TEXT:
         return Extraction(cue=cue, status="limit", reason=f"{cue}: answer too long to read")
-    return Extraction(text=answer, cue=cue, reason=f"from {cue}", parts=parts, rivals=rivals)
+    return Extraction(
+        text=answer,
+        cue=cue,
+        reason=f"from {cue}",
+        parts=parts,
+        rivals=rivals,
+        tail=None if tail == answer else tail,
+    )
 
 
 _FINDERS: dict[Cue, Callable[[str, Policy], Extraction | None]] = {

@@ -12,33 +12,26 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
 
-from mathrl.boxes import find_boxes
+from mathrl.rewards.answers import Answer, Row, read_gold, typed
 from mathrl.rewards.commitment import refusal
 from mathrl.rewards.compare import Comparison
 from mathrl.rewards.extract import MAX_TEXT, extract
-from mathrl.rewards.normal import TooLargeError, digits, normal_form
-from mathrl.rewards.normalise import normalise, tidy
 from mathrl.rewards.policy import EVAL, Policy
-from mathrl.rewards.read import read
-from mathrl.rewards.relations import assignment, signed
-from mathrl.rewards.syntax import Number
+from mathrl.rewards.relations import letters_of
+from mathrl.rewards.syntax import Call, Number, Power, Product, Sum
 from mathrl.rewards.values import (
-    EXPRESSIONS,
-    Braced,
-    Listing,
-    Percent,
-    Quantity,
+    Relation,
     Value,
     Words,
 )
 from mathrl.schema import Completion, Score, Status
 
-_DECIMAL = re.compile(r"(-?)([0-9]*+)(?:\.([0-9]++))?(?<=[0-9])")
-_MAX_PLAIN_DIGITS = 300
 _FORMULA = re.compile(r"\\(?!text|mathrm|mbox|textbf|\$|%|,|;| )[A-Za-z]+|[\^_=]")
 _MAX_RIVALS = 20
+_MIN_COMMA_PLACES = 2
+"""Decimals behind a comma: 3,4 is a list, 3,14 may be a decimal."""
+_COMMITTED = ("box", "tag")
 _SPOKEN = ("tag", "phrase", "label")
 
 
@@ -63,10 +56,13 @@ def grade(completion: str | Completion, answer: str | None, policy: Policy = EVA
         return Score(value=0.0, status=found.status or "no_answer", reason=found.reason)
     prediction = Answer(found.text, policy)
     if found.parts and gold.is_several:
-        row = _Row(found.parts, policy)
+        row = Row(found.parts, policy)
         score = _compare(row, gold, policy)
         if score.value:
             return replace(score, reason=f"{found.reason}es in a row: {score.reason}")
+    if found.tail is not None and isinstance(gold.readings[0], Words):
+        spoken = Answer(found.tail, policy)  # of "The answer is Vendor 2." all is the answer
+        prediction = spoken if _compare(spoken, gold, policy).value else prediction
     if found.rivals and _has_rival(prediction, found.rivals, policy):
         return Score(
             value=0.0,
@@ -75,11 +71,31 @@ def grade(completion: str | Completion, answer: str | None, policy: Policy = EVA
             reason=f"{found.cue}: several answers given",
         )
     score = _compare(prediction, gold, policy, found.reason)
+    if score.status == "wrong" and gold.number is not None and found.cue in _COMMITTED:
+        total = _total(prediction)
+        if total is not None and total == gold.number:
+            return replace(score, value=1.0, status="correct", reason=f"{found.reason}: its value")
     if score.status == "unparseable" and found.cue == "box" and not policy.is_conflict_refused:
-        spoken = replace(policy, cues=tuple(cue for cue in policy.cues if cue in _SPOKEN))
-        second = grade(text, answer, spoken)  # the box held a picture of it: "Answer: D" counts
+        cues = tuple(cue for cue in policy.cues if cue in _SPOKEN)
+        second = grade(
+            text, answer, replace(policy, cues=cues)
+        )  # the box held a picture of it: "Answer: D" counts
         return second if second.value else score
     return score
+
+
+def _total(prediction: Answer) -> Fraction | int | None:
+    r"""Give the number in ``m + n = 73``: a sum of letters names what was asked for."""
+    match prediction.readings[0]:
+        case Relation((Sum() | Product() | Call() | Power() as left, Number(value)), ("=",)):
+            return value if letters_of(left) and _is_combination(left) else None
+    return None
+
+
+def _is_combination(left: Value) -> bool:
+    """Tell ``100m + n`` and ``a^2 + b^2`` from an equation with numbers of its own."""
+    terms = left.terms if isinstance(left, Sum) else (left,)
+    return all(letters_of(term) for term in terms)
 
 
 def equivalent(prediction: str, answer: str | None, policy: Policy = EVAL) -> Score:
@@ -98,89 +114,10 @@ def equivalent(prediction: str, answer: str | None, policy: Policy = EVAL) -> Sc
         return _GOLD_UNPARSEABLE
     if len(prediction) > MAX_TEXT:
         return Score(value=0.0, status="limit", reason="prediction too long to read")
-    read_prediction = _typed(prediction, policy)
+    read_prediction = typed(prediction, policy)
     if not read_prediction.key:
         return Score(value=0.0, status="no_answer", reason="the prediction is empty")
     return _compare(read_prediction, gold, policy)
-
-
-class Answer:
-    """One answer, read no further than a comparison needs: text, key, readings, canonical form."""
-
-    __slots__ = ("_canonical", "_readings", "key", "number", "policy", "text", "written")
-
-    def __init__(self, written: str, policy: Policy) -> None:
-        self.written = written
-        self.policy = policy
-        self.text = tidy(written)
-        """The answer without what surrounds it."""
-        self.key = normalise(self.text)
-        """The form in which two texts are compared letter by letter."""
-        self.number = _plain_number(self.key)
-        """The value of a plain integer or decimal."""
-        self._readings: tuple[Value, ...] | None = None
-        self._canonical: str | None = None
-
-    @property
-    def readings(self) -> tuple[Value, ...]:
-        """What the answer may mean, the likeliest first."""
-        if self._readings is None:
-            self._readings = self._read()
-        return self._readings
-
-    def _read(self) -> tuple[Value, ...]:
-        return read(self.text, self.policy.max_unit_words)
-
-    @property
-    def is_several(self) -> bool:
-        """Tell whether the answer is more than one value."""
-        return any(
-            isinstance(value, Listing | Braced) or len(signed(value)) > 1 for value in self.readings
-        )
-
-    @property
-    def canonical(self) -> str:
-        """One text for all ways to write the same number or polynomial."""
-        if self._canonical is None:
-            self._canonical = self._canonise()
-        return self._canonical
-
-    def _canonise(self) -> str:
-        if self.number is not None:
-            return str(self.number)
-        if len(self.text) > self.policy.max_answer_characters:
-            return self.key[:40] + "..."
-        return _canonical(self.readings[0]) or self.key
-
-
-class _Row(Answer):
-    """Boxes in a row, read as one answer of several parts."""
-
-    __slots__ = ("parts",)
-
-    def __init__(self, parts: Sequence[str], policy: Policy) -> None:
-        super().__init__(", ".join(parts), policy)
-        self.parts = parts
-
-    def _read(self) -> tuple[Value, ...]:
-        values = [read(tidy(part), self.policy.max_unit_words)[0] for part in self.parts]
-        flat: list[Value] = []
-        for value in values:
-            flat.extend(value.items if isinstance(value, Listing) else signed(value))
-        return (Listing(tuple(flat)),)
-
-
-def _plain_number(key: str) -> Fraction | int | None:
-    if key.isdigit() and len(key) <= _MAX_PLAIN_DIGITS:
-        return int(key)
-    if len(key) > _MAX_PLAIN_DIGITS or not (found := _DECIMAL.fullmatch(key)):
-        return None
-    sign, whole, decimals = found.groups()
-    if decimals is None:
-        return -int(whole) if sign else int(whole)
-    value = Fraction(int(whole + decimals), 10 ** len(decimals))
-    exact = value.numerator if value.denominator == 1 else value
-    return -exact if sign else exact
 
 
 _GOLD_UNPARSEABLE = Score(
@@ -188,31 +125,6 @@ _GOLD_UNPARSEABLE = Score(
     status="gold_unparseable",
     reason="the known answer cannot be read: give it bare, in $...$ or in one box",
 )
-
-
-@lru_cache(maxsize=4096)  # a trainer grades a whole group, and every epoch, on the same answer
-def read_gold(answer: str | None, policy: Policy) -> Answer | None:
-    """Read a known answer, or None where there is nothing to read; the last ones are kept.
-
-    Args:
-        answer: Bare, in ``$...$`` or in a box.
-        policy: How it is read.
-    """
-    if answer is None or len(answer) > MAX_TEXT:
-        return None
-    gold = _typed(answer, policy)
-    return gold if gold.key else None
-
-
-def _typed(answer: str, policy: Policy) -> Answer:
-    """Take a typed answer out of its box or boxes, if there are any."""
-    if "boxed" not in answer and "\\fbox" not in answer:
-        return Answer(answer, policy)
-    found = find_boxes(answer.replace("\\\\boxed", "\\boxed"))
-    contents = [box.content for box in found if box.content.strip()]
-    if not contents:  # a box that was never closed
-        return Answer(answer.rpartition("boxed{")[2], policy)
-    return Answer(contents[0], policy) if len(contents) == 1 else _Row(contents, policy)
 
 
 def _compare(prediction: Answer, gold: Answer, policy: Policy, found: str = "") -> Score:
@@ -254,6 +166,8 @@ def decide(prediction: Answer, gold: Answer, policy: Policy) -> Decision:
     open_pairs: list[tuple[Value, Value]] = []
     for given in prediction.readings:
         for wanted in gold.readings:
+            if _is_comma_list(given, prediction, gold) or _is_comma_list(wanted, gold, prediction):
+                continue
             verdict = comparison.is_equal(given, wanted)
             if verdict:
                 return _equal(given, wanted, prediction, comparison)
@@ -262,6 +176,19 @@ def decide(prediction: Answer, gold: Answer, policy: Policy) -> Decision:
     if open_pairs and policy.is_symbolic:
         return _symbolic(open_pairs, prediction, gold, comparison)
     return _different(prediction, gold, comparison, is_open=bool(open_pairs))
+
+
+def _is_comma_list(reading: Value, answer: Answer, other: Answer) -> bool:
+    """Tell a reading of 3,14 as a decimal where the other side has no decimal of two places."""
+    if (
+        "," not in answer.text
+        or "." in answer.text
+        or not isinstance(reading, Number)
+        or reading.places is None
+    ):
+        return False
+    has_point = isinstance(other.number, Fraction) or "." in other.text
+    return reading.places < _MIN_COMMA_PLACES or not (has_point or "," in other.text)
 
 
 def _equal(given: Value, wanted: Value, prediction: Answer, comparison: Comparison) -> Decision:
@@ -345,23 +272,6 @@ def _score(status: Status, prediction: Answer, tier: int | None, reason: str) ->
         tier=tier,
         reason=reason,
     )
-
-
-def _canonical(value: Value) -> str | None:
-    if isinstance(value, Number):
-        return digits(value.value)
-    if isinstance(value, Percent):
-        return f"{_canonical(value.value)}%"
-    if isinstance(value, Quantity):
-        return _canonical(value.value)
-    if defined := assignment(value):
-        return _canonical(defined[1])
-    if not isinstance(value, EXPRESSIONS):
-        return None
-    try:
-        return str(normal_form(value))
-    except (TooLargeError, ZeroDivisionError):
-        return None
 
 
 def _short(text: str) -> str:

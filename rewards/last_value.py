@@ -48,15 +48,9 @@ def last_value(text: str) -> str | None:
     if formula is not None and number is None:
         return formula[0]
     bare = next(iter(deque(_LATEX.finditer(text, after), maxlen=1)), None)
-    if bare is not None and (number is None or bare.end() >= after + number.end()):
+    if bare is not None and (number is None or bare.end() >= after + number[1]):
         return bare[0]
-    if number is None:
-        return None
-    start = number.start()
-    written = number[0]
-    if number["sign"] and text[after:][start - 1 : start].isalnum():
-        written = written.lstrip("+- ")  # the last number of "pages 3-5" is 5
-    return written
+    return None if number is None else number[0]
 
 
 def _is_sentence(text: str) -> bool:

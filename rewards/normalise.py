@@ -48,6 +48,7 @@ _MODULE = re.compile(r"\b(?:np|numpy|math)\.(?=[a-z])")
 _SPACED_THOUSANDS = re.compile(r"-?[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]+)?")
 _PRIME = re.compile(r"\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![A-Za-z]))")
 _POWER_OF_TEN = re.compile(r"(?<=[0-9])\s*[xX]\s*10\s*(?=\^)")
+_DECIMAL_COMMA = re.compile(r"(?<=[0-9])\{,\}(?=[0-9]{1,2}(?![0-9,{]))")
 _COLOUR = re.compile(r"\\(?:text)?color\s*\{[A-Za-z]*\}")
 _WHOLE = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|boldsymbol|bf|rm|bm|boxed|fbox"
@@ -98,7 +99,7 @@ def tidy(text: str) -> str:
     if "\\" in text or "{" in text:
         text = _NULL_DELIMITER.sub(" ", _THOUSANDS.sub("", text))
         if "{,}" in text:
-            text = text.replace("{,}", ",")
+            text = _DECIMAL_COMMA.sub(".", text).replace("{,}", ",")
         if "{:}" in text:
             text = text.replace("{:}", ":")
         if text.startswith("\\displaystyle"):

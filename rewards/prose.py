@@ -4,10 +4,12 @@ r"""Take an answer out of a sentence: what follows "the answer is", up to where 
 """
 
 import re
+from collections import deque
 
 from mathrl.rewards.normalise import tidy
 from mathrl.rewards.policy import Policy
 from mathrl.rewards.read import read
+from mathrl.rewards.units import is_unit
 from mathrl.rewards.values import Clock, Listing, Percent, Quantity, Relation, Value, Words
 
 MAX_SENTENCE = 2_000
@@ -16,6 +18,13 @@ SPAN = re.compile(
     r"\$\$(.+?)\$\$|(?<!\\)\$([^$]+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL
 )
 """A formula inside a text."""
+_OPERATOR = re.compile(
+    r"(?:\bnot|n't|cannot be|\bnever|\bminus|\bnegative|\bhalf of|\btwice|\bdouble|\btriple"
+    r"|root of|\bsquare of|\bcube of|anything but)\s+(?:the\s+)?$",
+    re.IGNORECASE,
+)
+"""What before a number makes it another one, or none."""
+_UNIT = re.compile(r"\s?([A-Za-z]{1,12})(?![A-Za-z])")
 _PLAIN_NUMBER = re.compile(r"-?\$?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?%?[. ]*")
 _LETTERS = re.compile("[A-Za-z]")
 _CLAUSE = re.compile(
@@ -120,21 +129,34 @@ def number_in(prose: str) -> str | None:
         if left[-1:] in ("<", ">", "!") or _NEW_CLAUSE.search(left.partition("=")[2]):
             return None
     found = _NUMBER.search(text)
-    if found is None or not _stands_alone(text[: found.start()], found[0], text[found.end() :]):
+    if found is None or _OPERATOR.search(text[: found.start()]):
         return None
-    return found[0]
+    if not _stands_alone(text[: found.start()], found[0], text[found.end() :]):
+        return None
+    return _with_unit(text, found)
 
 
-def last_number(text: str) -> re.Match[str] | None:
-    """Find the last number of a text.
+def _with_unit(text: str, number: re.Match[str]) -> str:
+    """Take a unit of measure along with its number: 12 m is not 12 cm."""
+    unit = _UNIT.match(text, number.end())
+    if unit and is_unit(unit[1]) and unit[1] != "in":
+        return number[0] + unit[0]
+    return number[0]
+
+
+def last_number(text: str) -> tuple[str, int] | None:
+    """Find the last number of a text, with its unit, and where it ends.
 
     Args:
         text: Any text.
     """
-    last = None
-    for found in _NUMBER.finditer(text):
-        last = found
-    return last
+    last = next(iter(deque(_NUMBER.finditer(text), maxlen=1)), None)
+    if last is None or _OPERATOR.search(text[: last.start()][-30:]):
+        return None
+    written = _with_unit(text, last)
+    if last["sign"] and text[last.start() - 1 : last.start()].isalnum():
+        written = written.lstrip("+- ")  # the last number of "pages 3-5" is 5
+    return written, last.end()
 
 
 def _stands_alone(lead: str, number: str, rest: str) -> bool:

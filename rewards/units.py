@@ -155,7 +155,7 @@ def read_unit(tokens: Sequence[Token], max_words: int) -> Unit | None:
         lower = word.lower()
         if lower in _NOT_UNITS or lower.removesuffix("s") in _SCALES:
             return None
-        if lower in ("per", "/", "a", "an", "each", "every"):
+        if lower in ("per", "/", "an", "each", "every") or word == "a":
             sign = -1 if word != "a" or names else sign
         elif word[0] == "^" or lower in ("squared", "cubed"):
             power = int(word[1:]) if word[0] == "^" else _POWERS[lower]
