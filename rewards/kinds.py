@@ -15,14 +15,12 @@ from mathrl.rewards.sets import is_same_set, real_set, solution
 from mathrl.rewards.syntax import (
     MINUS_ONE,
     Call,
-    Constant,
     Expression,
     Number,
     Power,
     Product,
     Sum,
     Symbol,
-    children,
 )
 from mathrl.rewards.values import (
     EXPRESSIONS,
@@ -192,17 +190,10 @@ def _quantity(self: Comparison, first: Value, second: Value) -> Any:
     if isinstance(second, Percent):
         return NotImplemented
     if isinstance(second, EXPRESSIONS):
-        if first.unit.dimension == (("angle", 1),) and _has_pi(second):
-            radians = Product((first.value, Constant("pi"), Number(Fraction(1, 180))))
-            return self.is_equal(radians, second)
         return self.is_equal(first.value, second)
     if isinstance(second, Ratio | Clock | Based):
         return False
     return NotImplemented
-
-
-def _has_pi(node: Expression) -> bool:
-    return node == Constant("pi") or any(_has_pi(child) for child in children(node))
 
 
 def _quantities(self: Comparison, first: Quantity, second: Quantity) -> Verdict:
@@ -233,12 +224,12 @@ def _based(self: Comparison, first: Value, second: Value) -> Any:
         other = _base_value(second)
         if first.base == second.base:
             return first.digits.lstrip("0") == second.digits.lstrip("0") or value == other
-        return value is not None and value == other and not self.policy.is_base_strict
+        return False  # the question asks for one base: the value in another is no answer
     if isinstance(second, Number):
         is_bare = first.digits == str(second.value)
         if self.policy.is_base_strict:
             return first.base == 10 and value == second.value
-        return is_bare or value == second.value
+        return is_bare or (first.base == 10 and value == second.value)
     return False
 
 
