@@ -70,7 +70,9 @@ _LABEL = re.compile(
     r"(?:\s*\([^()\n]{0,20}\))?[ \t]*+[*_]*+[ \t]*+"
 )
 """What stands before the colon of "Answer:", from the start of its line."""
-_MAX_LABEL = 80
+_NOUNS = ("nswer", "NSWER", "esult", "hoice", "ption")
+_MAX_BEFORE = 40
+_MAX_LABEL = 120
 _AFTER_LABEL = re.compile(_OPENING)
 _COLONS = (":", "\uff1a", "=>")
 _HASHES = re.compile(r"(?<!#)####(?!#)")
@@ -131,11 +133,11 @@ def _final_text(completion: str, policy: Policy) -> str | None:
 
 def _may_have_turns(text: str) -> bool:
     """Look for the marks of other speakers, quickly: most texts have none."""
+    is_tagged = "<" in text and (
+        "<|" in text or "</s>" in text or "<end_of_turn>" in text or "<\uff5c" in text
+    )
     return (
-        "<|" in text
-        or "</s>" in text
-        or "<end_of_turn>" in text
-        or "<\uff5c" in text
+        is_tagged
         or "uman:" in text
         or "ser:" in text
         or "SER:" in text
@@ -244,17 +246,10 @@ def _find_hashes(text: str, policy: Policy) -> Extraction | None:
 
 
 def _find_phrases(text: str, policy: Policy) -> Extraction | None:
-    has_noun = (
-        "nswer" in text
-        or "esult" in text
-        or "hoice" in text
-        or "ption" in text
-        or "NSWER" in text
-        or (not text.isascii() and ("答案" in text or "结果" in text))
-    )
-    if not has_noun:
+    uses = _phrases(text)
+    if not uses:
         return None
-    tails = [_sentence(tail) for _, tail in _tails(_uses(_PHRASE, text), text)]
+    tails = [_sentence(tail) for _, tail in _tails(uses, text)]
     return _from_tails(tails, "phrase", policy)
 
 
@@ -274,6 +269,22 @@ def _find_last_value(text: str, policy: Policy) -> Extraction | None:
 def _uses(cue: re.Pattern[str], text: str) -> list[tuple[int, int]]:
     """List where the uses of a cue start and end; of a flood, the last ones."""
     return [use.span() for use in deque(cue.finditer(text), maxlen=_MAX_CANDIDATES)]
+
+
+def _phrases(text: str) -> list[tuple[int, int]]:
+    """List the uses of "the answer is", looking around each noun: most of a text has none."""
+    found: set[tuple[int, int]] = set()
+    for noun in _NOUNS if text.isascii() else (*_NOUNS, "答案", "结果"):
+        place = text.rfind(noun)
+        for _ in range(_MAX_CANDIDATES):
+            if place < 0:
+                break
+            use = _PHRASE.search(text, max(0, place - _MAX_BEFORE), place + _MAX_LABEL)
+            if use and use.start() <= place < use.end():
+                after = _AFTER_LABEL.match(text, use.end())
+                found.add((use.start(), after.end() if after else use.end()))
+            place = text.rfind(noun, 0, place)
+    return sorted(found)
 
 
 def _labels(text: str, colon: str) -> list[tuple[int, int]]:

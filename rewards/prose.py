@@ -25,6 +25,7 @@ _OPERATOR = re.compile(
 )
 """What before a number makes it another one, or none."""
 _UNIT = re.compile(r"\s?([A-Za-z]{1,12})(?![A-Za-z])")
+_NEAR_END, _MAX_NUMBER = 300, 60
 _PLAIN_NUMBER = re.compile(r"-?\$?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?%?[. ]*")
 _LETTERS = re.compile("[A-Za-z]")
 _CLAUSE = re.compile(
@@ -150,7 +151,12 @@ def last_number(text: str) -> tuple[str, int] | None:
     Args:
         text: Any text.
     """
-    last = next(iter(deque(_NUMBER.finditer(text), maxlen=1)), None)
+    last = None
+    for size in (_NEAR_END, len(text)):  # nearly always the last number stands near the end
+        start = max(0, len(text) - size)
+        last = next(iter(deque(_NUMBER.finditer(text, start), maxlen=1)), None)
+        if last is not None and last.start() > start + _MAX_NUMBER:
+            break
     if last is None or _OPERATOR.search(text[: last.start()][-30:]):
         return None
     written = _with_unit(text, last)
