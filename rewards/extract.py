@@ -279,10 +279,10 @@ def _phrases(text: str) -> list[tuple[int, int]]:
         for _ in range(_MAX_CANDIDATES):
             if place < 0:
                 break
-            use = _PHRASE.search(text, max(0, place - _MAX_BEFORE), place + _MAX_LABEL)
-            if use and use.start() <= place < use.end():
-                after = _AFTER_LABEL.match(text, use.end())
-                found.add((use.start(), after.end() if after else use.end()))
+            for use in _PHRASE.finditer(text, max(0, place - _MAX_BEFORE), place + _MAX_LABEL):
+                if use.start() <= place < use.end():
+                    after = _AFTER_LABEL.match(text, use.end())
+                    found.add((use.start(), after.end() if after else use.end()))
             place = text.rfind(noun, 0, place)
     return sorted(found)
 

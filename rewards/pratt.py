@@ -32,6 +32,7 @@ BEGINS_FACTOR = words(
 )
 SUM, PRODUCT = 10, 20
 _CLOSING = {"(": ")", "[": "]", "{": "}", "lfloor": "rfloor", "lceil": "rceil", "norm": "norm"}
+_MAX_POSTFIXES = 12
 _INFIX = frozenset(("choose", "over", "atop"))
 
 
@@ -145,7 +146,7 @@ class Pratt:
         return self.postfix(self.primary())
 
     def postfix(self, base: Expression) -> Expression:
-        while True:
+        for _ in range(_MAX_POSTFIXES):
             kind = self.next.kind
             if kind == "^":
                 self.advance()
@@ -179,6 +180,7 @@ class Pratt:
                 base = Power(Symbol(f"{base.base.name}_{self.subscript()}"), base.exponent)
             else:
                 return base
+        raise ParseError("too many operators after one value")
 
     def skip_degree(self) -> bool:
         if self.next.kind == "degree":

@@ -426,7 +426,8 @@ class _Reader:
             return number(tokens[0].value)
         if any(token.value in _INFIX for token in tokens):  # 3 \over 4 without its braces
             tokens = [Token("{", "{", False), *tokens, Token("}", "}", False)]
-        if len(tokens) == 1 and tokens[0].kind == "word" and len(tokens[0].value) > 2:
+        word = tokens[0].value if len(tokens) == 1 and tokens[0].kind == "word" else ""
+        if len(word) > 2 or word.lower() == "no":
             raise ParseError("a word")
         return parse(tokens)
 
