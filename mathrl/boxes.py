@@ -7,7 +7,7 @@ close). A box that is not closed is not a box; a box inside a box belongs to the
 import re
 from typing import NamedTuple
 
-_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*+")
+_BOX = re.compile(r"\\(?:boxed|fbox|framebox|bbox|colorbox\{[a-z]{1,20}\})(?![A-Za-z])\s*+")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escape, so that \{ and \} do not count as braces
 _BARE_NUMBER = re.compile(r"[-+]?\.?[0-9][^\s${}()\\]*+")
 r"""What ``\boxed 5`` holds: only something that starts like a number, so prose never counts."""

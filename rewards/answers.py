@@ -86,7 +86,7 @@ class Row(Answer):
 
 
 def _plain_number(key: str) -> Fraction | int | None:
-    if key.isdigit() and len(key) <= _MAX_PLAIN_DIGITS:
+    if key.isascii() and key.isdigit() and len(key) <= _MAX_PLAIN_DIGITS:
         return int(key)
     if len(key) > _MAX_PLAIN_DIGITS or not (found := _DECIMAL.fullmatch(key)):
         return None
@@ -114,7 +114,7 @@ def read_gold(answer: str | None, policy: Policy) -> Answer | None:
 
 def typed(answer: str, policy: Policy) -> Answer:
     """Take a typed answer out of its box or boxes, if there are any."""
-    if "boxed" not in answer and "\\fbox" not in answer:
+    if "boxed" not in answer and "box{" not in answer:
         return Answer(answer, policy)
     found = find_boxes(answer.replace("\\\\boxed", "\\boxed"))
     contents = [box.content for box in found if box.content.strip()]

@@ -4,6 +4,9 @@ r"""What a strict policy wants of an answer beyond being equal: that it is worke
 here never makes a wrong answer right; it only says why a right-looking one is not paid.
 """
 
+import re
+from collections.abc import Sequence
+
 from mathrl.rewards.compare import Comparison
 from mathrl.rewards.notation import words
 from mathrl.rewards.relations import assignment
@@ -15,6 +18,7 @@ from mathrl.rewards.syntax import (
     Number,
     Power,
     Product,
+    Sum,
     Symbol,
     children,
 )
@@ -31,10 +35,12 @@ from mathrl.rewards.values import (
     Relation,
     Union,
     Value,
+    Words,
 )
 
 _TO_EVALUATE = words("binom permutations factorial factorial2 gcd lcm mod max min floor ceil det")
 _KNOWN = words("sin cos tan cot sec csc arcsin arccos arctan ln log exp abs") | _TO_EVALUATE
+_APPROXIMATE = re.compile(r"\\(?:approx|simeq|sim|doteq|approxeq)(?![A-Za-z])|\u2248|^\s*~")
 _RAISED = frozenset("²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -54,18 +60,71 @@ def refusal(prediction: Value, gold: Value, written: str, comparison: Comparison
             return "an equation does not say what is asked for"
         if len(set(prediction.sides)) < len(prediction.sides):
             return "an identity gives no answer"
+        if prediction.operators == ("if",) or "approx" in prediction.operators:
+            return "the answer is conditional, or approximate"
+    both = isinstance(prediction, Relation) and isinstance(gold, Relation)
+    if both and _is_solved(gold) and not _is_solved(prediction):
+        return "the equation is not solved"
+    if _APPROXIMATE.search(written) and not isinstance(gold, Words):
+        return "the answer is approximate"
     wanted, given = _expressions(gold), _expressions(prediction)
+    if any(_has_binder(part) for part in given) and not any(map(_has_binder, wanted)):
+        return "the answer is not worked out"
     if any(_letters(part) for part in wanted):
         return None
+    if not _constructs(given) <= _constructs(wanted):
+        is_raised = any(character in _RAISED for character in written)
+        return None if is_raised and len(written) <= 4 else "the answer is not worked out"
     if all(_is_plain(part) for part in wanted):
         is_whole = all(isinstance(_value(part), int) for part in wanted)
         if any(not _is_plain(part, is_whole=is_whole) for part in given):
             is_raised = any(character in _RAISED for character in written)
             return None if is_raised and len(written) <= 4 else "the answer is not worked out"
         return None
-    if any(_is_to_evaluate(part) for part in given) and not any(map(_is_to_evaluate, wanted)):
-        return "the answer is not worked out"
     return None
+
+
+def _is_solved(relation: Value) -> bool:
+    """Tell ``x = 2`` and ``x < 2`` from an equation that says it in more words."""
+    if not isinstance(relation, Relation):
+        return True
+    names = [isinstance(side, Symbol | Call) for side in relation.sides]
+    rest = [side for side, is_name in zip(relation.sides, names, strict=True) if not is_name]
+    return any(names) and all(
+        not isinstance(side, EXPRESSIONS) or _letters(side) or not _constructs([side])
+        for side in rest
+    )
+
+
+def _constructs(parts: Sequence[Expression]) -> frozenset[str]:
+    """List what is still to be worked out in constants: functions, roots, complex powers."""
+    return frozenset().union(*(_constructs_of(part) for part in parts))
+
+
+def _constructs_of(node: Expression) -> frozenset[str]:
+    own: set[str] = set()
+    match node:
+        case Call("ln" | "log", _):
+            own.add("logarithm")
+        case Call("pm", _):
+            pass
+        case Call(name, _):
+            own.add("inverse function" if name.startswith("arc") else name)
+        case Power(_, Number(value)) if not isinstance(value, int):
+            own.add("root")
+        case Power(_, Product() | Sum()):
+            own.add("root")
+        case Power(Sum(terms), Number()) if any(map(_has_i, terms)):
+            own.add("complex power")
+        case Product(factors) if len([part for part in factors if isinstance(part, Sum)]) > 1:
+            own.update(["complex power"] if any(map(_has_i, factors)) else [])
+        case Sum(terms) if len([term for term in terms if isinstance(term, Number)]) > 1:
+            own.add("sum of numbers")
+    return frozenset(own).union(*(_constructs_of(child) for child in children(node)))
+
+
+def _has_i(node: Expression) -> bool:
+    return node == Constant("i") or any(_has_i(child) for child in children(node))
 
 
 def _is_consistent(chain: Relation, comparison: Comparison) -> bool:
@@ -125,12 +184,14 @@ def _is_plain(node: Expression, *, is_whole: bool = False) -> bool:
             return True
         case Constant("oo"):
             return True
-        case Product((Number(-1), inner)):
+        case Product((Number(-1), Number(value))) if value < 0:
+            return False  # --42
+        case Product((Number(-1), inner)) | Call("pm", (inner,)):
             return _is_plain(inner, is_whole=is_whole)
         case Product((Number(), Number(value))):
             return not is_whole and not isinstance(value, int) and value.numerator == 1
         case Product((Number(), Power(Number(10), Number(value)))):
-            return isinstance(value, int)
+            return isinstance(value, int) and (value > 0 or (value < 0 and not is_whole))
         case Product((Number(), Power(Number(), Number(-1)))):
             return not is_whole
         case Power(Number(10), Number(value)):
@@ -138,7 +199,5 @@ def _is_plain(node: Expression, *, is_whole: bool = False) -> bool:
     return False
 
 
-def _is_to_evaluate(node: Expression) -> bool:
-    if isinstance(node, Binder) or (isinstance(node, Call) and node.name in _TO_EVALUATE):
-        return True
-    return any(_is_to_evaluate(child) for child in children(node))
+def _has_binder(node: Expression) -> bool:
+    return isinstance(node, Binder) or any(_has_binder(child) for child in children(node))

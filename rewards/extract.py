@@ -12,13 +12,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mathrl.boxes import Box, find_boxes
 from mathrl.rewards.last_value import last_value
-from mathrl.rewards.normalise import fold_unicode, normalise, tidy
+from mathrl.rewards.normalise import normalise, tidy
 from mathrl.rewards.policy import Cue, Policy
 from mathrl.rewards.prose import answer_in, first_reading, is_plain
+from mathrl.rewards.turns import own_text
 from mathrl.rewards.values import Words
 
 MAX_TEXT = 400_000
@@ -42,16 +43,6 @@ class Extraction:
     """Other answers given by the same cue, where the policy wants one; they may be equal."""
 
 
-_TURN_END = re.compile(
-    r"<\|(?:im_end|im_start|eot_id|end_of_text|endoftext|end|start_header_id|eom_id|user"
-    r"|assistant|system)\|>|</s>|<\uff5c(?:User|end\u2581of\u2581sentence)\uff5c>|<end_of_turn>"
-    r"|\n\s*(?:Human|User|Reference(?: solution| answer)?|Ground truth"
-    r"|### ?(?:Instruction|Question|Problem|User|Human))\s*:",
-    re.IGNORECASE,
-)
-"""Where the model's own turn ends: what follows it is not its answer."""
-_NEXT_PROBLEM = re.compile(r"\n\s*(?:Question|Problem|Q)\s*:")
-_ANSWERED = re.compile(r"answer|boxed|####", re.IGNORECASE)
 _OPENING = r"(?:[\s:*$_`]|\\[\[(])*+"  # an answer may begin a line later, inside its own $$
 _PHRASE = re.compile(
     r"\b(?:(?:the|our|your|my|final|correct|required|desired)\s++){1,3}+"
@@ -73,6 +64,17 @@ _LABEL = re.compile(
 _NOUNS = ("nswer", "NSWER", "esult", "hoice", "ption")
 _MAX_BEFORE = 40
 _MAX_LABEL = 120
+_HEADING = re.compile(
+    r"^[ \t]*(?:#{1,6}[ \t]*|\*\*)(?:The )?(?:[Ff]inal )?[Aa]nswer[*_ \t]*:?[*_ \t]*\n[\s*$]*+",
+    re.MULTILINE,
+)
+"""A heading "Final Answer" with the answer on a line below it."""
+_HEDGE = re.compile(
+    r"(?:[.*$\s]*(?:or|maybe|perhaps|possibly)\b|\s*\?"
+    r"|[.*$ \t]*\n+[$*]*-?[0-9][0-9.,]*[$*]*\s*(?:\n|$))",
+    re.IGNORECASE,
+)
+"""What takes an answer back right after it: "? No idea", "Or 41", another number by itself."""
 _AFTER_LABEL = re.compile(_OPENING)
 _COLONS = (":", "\uff1a", "=>")
 _HASHES = re.compile(r"(?<!#)####(?!#)")
@@ -85,8 +87,22 @@ _JOINT = re.compile(
 )
 _CORRECTION = re.compile(
     r"\b(?:wait|actually|correct(?:ing|ed|ion)|mistake|wrong|sorry|apolog|on reflection|no,|oops"
-    r"|instead|error|let me re|re-?check|re-?consider|hmm|hold on|scratch that|rather)",
+    r"|instead|error|let me re|re-?check|re-?consider|hmm|hold on|scratch that|rather|should be)"
+    r"|不对|应该是|应为|重新|等等|更正|错",
     re.IGNORECASE,
+)
+_CHANGES_BEFORE = re.compile(
+    r"(?:[-+*/^_0-9]|\\(?:times|cdot|div|pm)|\\sqrt\s*\{|\\frac\s*(?:\{[^{}]*\}|[0-9])\s*\{)\s*$"
+)
+_CHANGES_AFTER = re.compile(
+    r"(?:[\^_!0-9]|\\?%|\s*(?:[+*/]|-\s*[0-9A-Za-z\\])|[A-Za-z]|\\(?:times|cdot|div|pm|pi|sqrt)"
+    r"|[\s$]*(?:million|billion|thousand|hundred|dozen|percent|squared|cubed)\b)"
+)
+_DENIES_BEFORE = re.compile(
+    r"(?:\\neq?|\u2260|[<>]|\\[lg](?:e|t|eq|eqslant)|\bnot|n't|[0-9]\$?\s*,|\bor)\s*\$?\s*$"
+)
+_DENIES_AFTER = re.compile(
+    r"[\s$.]*(?:\(?or\b|is (?:wrong|incorrect|not|false)|,\s*\$?[0-9])", re.IGNORECASE
 )
 _MAX_CANDIDATES = 400
 """Uses of a cue that are compared with one another; a flood of boxes says nothing more."""
@@ -102,10 +118,9 @@ def extract(completion: str, policy: Policy) -> Extraction:
     Returns:
         The answer with the cue that gave it, or a status and a reason.
     """
-    text = _final_text(completion, policy)
+    text, reason = own_text(completion, policy)
     if text is None:
-        reason = "the thinking is closed more than once" if "</think>" in completion else ""
-        return Extraction(status="no_answer", reason=reason or "the thinking never ends")
+        return Extraction(status="no_answer", reason=reason)
     for cue in policy.cues:
         found = _FINDERS[cue](text, policy)
         if found is not None:
@@ -114,49 +129,6 @@ def extract(completion: str, policy: Policy) -> Extraction:
     if _is_cut(text):
         reason += "; the text is cut off"
     return Extraction(status="no_answer", reason=reason)
-
-
-def _final_text(completion: str, policy: Policy) -> str | None:
-    """Give what is read: the end, after the thinking, up to the end of the turn."""
-    text = completion[-policy.max_characters :]
-    if "think>" in completion:
-        if policy.is_conflict_refused and completion.count("</think>") > 1:
-            return None
-        after = completion.rpartition("</think>")[2]
-        before, opened, _ = after.partition("<think>")
-        if opened and not before.strip():
-            return None
-        text = before[-policy.max_characters :]
-    text = fold_unicode(text)
-    return _own_turn(text) if _may_have_turns(text) else text
-
-
-def _may_have_turns(text: str) -> bool:
-    """Look for the marks of other speakers, quickly: most texts have none."""
-    is_tagged = "<" in text and (
-        "<|" in text or "</s>" in text or "<end_of_turn>" in text or "<\uff5c" in text
-    )
-    return (
-        is_tagged
-        or "uman:" in text
-        or "ser:" in text
-        or "SER:" in text
-        or "eference" in text
-        or "round truth" in text
-        or "###" in text
-        or "Question:" in text
-        or "Problem:" in text
-        or "Q:" in text
-    )
-
-
-def _own_turn(text: str) -> str:
-    """Cut off what a model writes in the name of others: a next question, a reference answer."""
-    if (end := _TURN_END.search(text)) and text[: end.start()].strip():
-        text = text[: end.start()]
-    if (end := _NEXT_PROBLEM.search(text)) and _ANSWERED.search(text, 0, end.start()):
-        text = text[: end.start()]
-    return text
 
 
 def _is_cut(text: str) -> bool:
@@ -170,16 +142,31 @@ def _is_cut(text: str) -> bool:
 
 
 def _find_boxes(text: str, policy: Policy) -> Extraction | None:
-    if "boxed" not in text and "\\fbox" not in text:
+    if "boxed" not in text and "box{" not in text:
         return None
     found = [box for box in find_boxes(text) if box.content.strip()]
     if not found:
         return None
     row = _last_row(text, found)
-    answer = found[-1].content
+    last = found[-1]
+    answer = last.content
+    if text[: last.start].endswith("-") and not text[: last.start - 1].rstrip()[-1:].isalnum():
+        answer = f"-{answer}"
+    elif policy.is_conflict_refused and (why := _is_part_of_more(text, last)):
+        return Extraction(cue="box", status="undecided", reason=why)
     parts = tuple(box.content for box in row) if len(row) > 1 else ()
     rivals = _rivals(text, found) if policy.is_conflict_refused and len(found) > 1 else ()
     return _found(answer, "box", parts=parts, rivals=rivals)
+
+
+def _is_part_of_more(text: str, box: Box) -> str | None:
+    """Say why a box is not the whole answer: what touches it changes it, or takes it back."""
+    before, after = text[max(0, box.start - 60) : box.start], text[box.end : box.end + 60]
+    if _CHANGES_BEFORE.search(before) or _CHANGES_AFTER.match(after):
+        return "the box is only a part of a formula"
+    if _DENIES_BEFORE.search(before) or _DENIES_AFTER.match(after):
+        return "the box is taken back, or one answer of several"
+    return None
 
 
 def _last_row(text: str, found: Sequence[Box]) -> Sequence[Box]:
@@ -220,7 +207,9 @@ def _find_tags(text: str, policy: Policy) -> Extraction | None:
     contents = [piece.partition("</")[0].strip() for piece in pieces]
     if not (contents := [content for content in contents if content]):
         return None
-    rivals = _others(contents) if policy.is_conflict_refused else ()
+    last = _key(contents[-1])
+    others = tuple(content for content in contents if _key(content) != last)
+    rivals = others if policy.is_conflict_refused else ()
     return _found(_inner(contents[-1], policy), "tag", rivals=rivals)
 
 
@@ -232,6 +221,14 @@ def _inner(content: str, policy: Policy) -> str:
     return content
 
 
+class _Tail(NamedTuple):
+    """What follows one use of a spoken cue: where the use starts, where the tail ends, the tail."""
+
+    start: int
+    end: int
+    text: str
+
+
 def _find_hashes(text: str, policy: Policy) -> Extraction | None:
     """Take ``####`` as GSM8K means it, not as a Markdown heading over more text."""
     if "####" not in text:
@@ -239,26 +236,22 @@ def _find_hashes(text: str, policy: Policy) -> Extraction | None:
     last_line = text.rstrip().rfind("\n")
     tails = [
         tail
-        for start, tail in _tails(_uses(_HASHES, text), text)
-        if start > last_line or is_plain(tail, policy)
+        for tail in _tails(_uses(_HASHES, text), text, is_sentence=False)
+        if tail.start > last_line or is_plain(tail.text, policy)
     ]
-    return _from_tails(tails, "hashes", policy)
+    return _from_tails(tails, "hashes", policy, text)
 
 
 def _find_phrases(text: str, policy: Policy) -> Extraction | None:
     uses = _phrases(text)
-    if not uses:
-        return None
-    tails = [_sentence(tail) for _, tail in _tails(uses, text)]
-    return _from_tails(tails, "phrase", policy)
+    return _from_tails(_tails(uses, text), "phrase", policy, text) if uses else None
 
 
 def _find_labels(text: str, policy: Policy) -> Extraction | None:
     uses = [use for colon in _COLONS if colon in text for use in _labels(text, colon)]
-    if not uses:
-        return None
-    tails = [_sentence(tail) for _, tail in _tails(sorted(uses), text)]
-    return _from_tails(tails, "label", policy)
+    if "nswer" in text and not uses:
+        uses = [use.span() for use in _HEADING.finditer(text)]
+    return _from_tails(_tails(sorted(uses), text), "label", policy, text) if uses else None
 
 
 def _find_last_value(text: str, policy: Policy) -> Extraction | None:
@@ -302,8 +295,8 @@ def _labels(text: str, colon: str) -> list[tuple[int, int]]:
     return found
 
 
-def _tails(uses: Sequence[tuple[int, int]], text: str) -> list[tuple[int, str]]:
-    """List where each use of a cue starts and what follows it on its line, up to the next use."""
+def _tails(uses: Sequence[tuple[int, int]], text: str, *, is_sentence: bool = True) -> list[_Tail]:
+    """List what follows each use of a cue, up to the end of its line or the next use."""
     tails = []
     for use, following in zip_longest(uses, uses[1:]):
         start, after = use
@@ -312,8 +305,19 @@ def _tails(uses: Sequence[tuple[int, int]], text: str) -> list[tuple[int, str]]:
             tail = _display(text[after:end])
         else:
             tail = text[after:end].strip().partition("\n")[0]
-        tails.append((start, tail))
-    return [(start, tail) for start, tail in tails if tail.strip(" *.$")]
+        if is_sentence:
+            tail = _sentence(tail)
+        place = text.find(tail, after)
+        tails.append(_Tail(start, max(place, after) + len(tail), _without_emphasis(tail)))
+    return [tail for tail in tails if tail.text.strip(" *.$")]
+
+
+def _without_emphasis(tail: str) -> str:
+    """Take off the end of **bold** text whose start the cue took, and a mark of joy."""
+    bare = tail.rstrip().rstrip('*_`"\u201d ')
+    if bare.endswith("!") and not bare.endswith("!!"):
+        bare = bare[:-1]
+    return bare.rstrip('*_`" ') if bare.strip('*_`" .') else tail
 
 
 def _display(tail: str) -> str:
@@ -331,28 +335,36 @@ def _sentence(tail: str) -> str:
     return tail
 
 
-def _from_tails(tails: Sequence[str], cue: Cue, policy: Policy) -> Extraction | None:
+def _from_tails(tails: Sequence[_Tail], cue: Cue, policy: Policy, text: str) -> Extraction | None:
     if not tails:
         return None
-    answers = [answer_in(tail, policy) for tail in tails]
-    read = [answer for answer in answers if answer is not None]
-    if not read:
-        return _found(tails[-1], cue)
+    answers = [answer_in(tail.text, policy) or tail.text for tail in tails]
     if policy.is_conflict_refused:
-        return _found(read[-1], cue, rivals=_others(read))
-    place = len(read) - 1
-    while place and _is_only_words(read[place], policy) and not _is_only_words(read[0], policy):
+        if _HEDGE.match(text[tails[-1].end : tails[-1].end + 60]):
+            return Extraction(cue=cue, status="undecided", reason=f"{cue}: several answers given")
+        return _found(answers[-1], cue, rivals=_others(tails, text))
+    place = len(answers) - 1
+    while (
+        place and _is_only_words(answers[place], policy) and not _is_only_words(answers[0], policy)
+    ):
         place -= 1  # "The answer is 27. The answer in words is twenty-seven."
-    return _found(read[place], cue, tail=tails[place])
+    return _found(answers[place], cue, tail=tails[place].text)
 
 
 def _is_only_words(answer: str, policy: Policy) -> bool:
     return isinstance(first_reading(answer, policy), Words)
 
 
-def _others(answers: Sequence[str]) -> tuple[str, ...]:
-    last = _key(answers[-1])
-    return tuple(answer for answer in answers[:-1] if _key(answer) != last)
+def _others(tails: Sequence[_Tail], text: str) -> tuple[str, ...]:
+    """List the earlier answers that differ and that no correction takes back."""
+    last = _key(tails[-1].text)
+    others: list[str] = []
+    for later, earlier in pairwise(reversed(tails)):
+        if _CORRECTION.search(text, earlier.end, later.start):
+            break
+        if _key(earlier.text) != last:
+            others.append(earlier.text)
+    return tuple(others)
 
 
 def _found(

@@ -9,6 +9,7 @@ every tier has a budget, so nothing a model writes takes unbounded time or memor
 """
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -187,6 +188,8 @@ def _is_comma_list(reading: Value, answer: Answer, other: Answer) -> bool:
         or reading.places is None
     ):
         return False
+    if not answer.policy.is_bracket_loose:
+        return True
     has_point = isinstance(other.number, Fraction) or "." in other.text
     return reading.places < _MIN_COMMA_PLACES or not (has_point or "," in other.text)
 
@@ -226,9 +229,13 @@ def _symbolic(
 
     policy = comparison.policy
     is_open = False
-    for first, second in list(comparison.undecided):
+    deadline = time.monotonic() + policy.timeout_s
+    for first, second in list(dict.fromkeys(comparison.undecided)):
         try:
-            settled = is_equal(first, second, timeout_s=policy.timeout_s)
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError
+            settled = is_equal(first, second, timeout_s=left_s)
         except TimeoutError:
             return Decision("timeout", 4, f"sympy took more than {policy.timeout_s:g} s")
         except MemoryError:

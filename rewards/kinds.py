@@ -73,7 +73,7 @@ def _words(self: Comparison, first: Value, second: Value) -> Any:
         pair = {_plain(first.text), _plain(second.text)}
         return same or (self.policy.is_bracket_loose and (pair <= _NOTHING or pair <= _MISSING))
     if isinstance(second, Braced) and not second.items:
-        return self.policy.is_bracket_loose and _plain(first.text) in _NOTHING
+        return _plain(first.text) in _NOTHING
     if isinstance(second, Symbol):
         return first.text == second.name.lower()
     if isinstance(second, Relation) and (defined := assignment(second)):

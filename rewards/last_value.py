@@ -18,8 +18,8 @@ _MAX_WHOLE = 300
 _PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{3,} [A-Za-z]{2,}|(?<![\\A-Za-z])[a-z]{2,} [a-z]{2,}")
 _TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf)\s*\{[^{}]*\}")
 _LATEX = re.compile(
-    r"-?[0-9]*\s?\\(?:d|t)?frac\s?(?:\{[^{}]*\}\s?\{[^{}]*\}|[0-9]{2})(?:\s?\\pi)?"
-    r"|-?[0-9]*\s?\\sqrt\s?(?:\{[^{}]*\}|[0-9])"
+    r"-?(?<![0-9])[0-9]*+\s?\\(?:d|t)?frac\s?(?:\{[^{}]*\}\s?\{[^{}]*\}|[0-9]{2})(?:\s?\\pi)?"
+    r"|-?(?<![0-9])[0-9]*+\s?\\sqrt\s?(?:\{[^{}]*\}|[0-9])"
 )
 _ALIGNED = re.compile(r"\\(?:begin|end)\s?\{(?:align|aligned|gather|equation|split|eqnarray)\*?\}")
 
@@ -37,7 +37,7 @@ def last_value(text: str) -> str | None:
         return None
     is_open = _is_open(text)
     text = text[-MAX_TAIL:].rstrip()
-    is_short = len(text) <= _MAX_WHOLE and not _is_sentence(text)
+    is_short = len(text) <= _MAX_WHOLE and not _is_sentence(text) and "\\begin{al" not in text
     if is_short and not isinstance(read(tidy(text))[0], Words):
         return text
     formula = _last_formula(text)
@@ -67,6 +67,8 @@ def _last_formula(text: str) -> tuple[str, int] | None:
     """Find the last formula between delimiters, and where it ends."""
     last = None
     place = 0
+    if (start := text.rfind("\\begin{align")) >= 0 and "$" not in text[start:]:
+        last = (text[start:], len(text))
     while found := SPAN.search(text, place):
         content = next(part for part in found.groups() if part)
         is_money = found[2] is not None and bool(_PROSE.search(_TEXT.sub("", content)))

@@ -22,7 +22,7 @@ def number(text: str) -> Number:
     Raises:
         ParseError: It has too many digits.
     """
-    if text.isdigit() and len(text) <= MAX_DIGITS:
+    if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS:
         return Number(_integer(text))
     mantissa, has_exponent, power = text.replace("E", "e").partition("e")
     whole, _, decimals = mantissa.partition(".")

@@ -10,6 +10,7 @@ import unicodedata
 _KEPT_FORMS = ("<super>", "<sub>", "<circle>", "<square>")
 """NFKC turns these into plain digits, which changes the value: they are left as they are."""
 _SIGNS = {0x2212: "-", 0x2010: "-", 0x2011: "-", 0x2013: "-", 0xFE63: "-", 0x2044: "/", 0x2215: "/"}
+_INVISIBLE_OPERATORS = {0x2062: "*", 0x2063: ",", 0x2064: "+"}
 _DOUBLE_STRUCK = {0x211D: r"\mathbb{R}", 0x2124: r"\mathbb{Z}", 0x2115: r"\mathbb{N}",
                   0x211A: r"\mathbb{Q}", 0x2102: r"\mathbb{C}"}  # fmt: skip
 _SYMBOLS = {
@@ -40,16 +41,17 @@ _THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|,?\\[,!;: ]|,?\{\\,\})\s*(?=[0-9]{3
 _THIN_SPACE = re.compile("(?<=[0-9])[\u2009\u202f\u00a0\u2008](?=[0-9]{3}(?![0-9]))")
 _SPACES = re.compile(r"\s+")
 _LOOSE_SPACE = re.compile(r" (?![A-Za-z0-9])|(?<![A-Za-z0-9]) ")
-_DRAWING = re.compile(
-    r"\\(?:left|right|displaystyle|textstyle|big[lr]?|Big[lr]?)(?![A-Za-z])|\\[,!;:]"
-)
+_DRAWING = re.compile(r"\\(?:left|right|displaystyle|textstyle|big[lr]?|Big[lr]?)(?![A-Za-z])|\\!")
+_SPACING = re.compile(r"\\[,;: ]|~")
+_ROW_GAP = re.compile(r"\\\\\s*\[-?[0-9.]+\s*[a-z]{2}\]")
+_LEAD_IN = re.compile(r"\\text\s*\{\s*(?:[Tt]he )?(?:[Ff]inal )?[Aa]nswer(?: is)?\s*:?\s*\}")
 _NULL_DELIMITER = re.compile(r"\\(?:left|right)\s*\.")
 _MODULE = re.compile(r"\b(?:np|numpy|math)\.(?=[a-z])")
 _SPACED_THOUSANDS = re.compile(r"-?[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]+)?")
 _PRIME = re.compile(r"\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![A-Za-z]))")
 _POWER_OF_TEN = re.compile(r"(?<=[0-9])\s*[xX]\s*10\s*(?=\^)")
 _DECIMAL_COMMA = re.compile(r"(?<=[0-9])\{,\}(?=[0-9]{1,2}(?![0-9,{]))")
-_COLOUR = re.compile(r"\\(?:text)?color\s*\{[A-Za-z]*\}")
+_COLOUR = re.compile(r"\\(?:text)?color\s*\{(?!white)[A-Za-z]*\}")
 _WHOLE = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|boldsymbol|bf|rm|bm|boxed|fbox"
     r"|underline|emph|displaystyle|mathit|operatorname)\s*\{([^{}]*+(?:\{[^{}]*+\}[^{}]*+)*+)\}"
@@ -98,6 +100,10 @@ def tidy(text: str) -> str:
         text = text.replace("\\\\", "\\")  # LaTeX that was escaped once too often
     if "\\" in text or "{" in text:
         text = _NULL_DELIMITER.sub(" ", _THOUSANDS.sub("", text))
+        if "nswer" in text:
+            text = _LEAD_IN.sub("", text)
+        if "\\\\" in text:
+            text = _ROW_GAP.sub(r"\\\\ ", text)
         if "{,}" in text:
             text = _DECIMAL_COMMA.sub(".", text).replace("{,}", ",")
         if "{:}" in text:
@@ -131,7 +137,7 @@ def normalise(text: str) -> str:
         ``1 2`` is not ``12``.
     """
     if "\\" in text:
-        text = _DRAWING.sub("", text)
+        text = _SPACING.sub(" ", _DRAWING.sub("", text))
     return _LOOSE_SPACE.sub("", _SPACES.sub(" ", text)) if " " in text else text
 
 
@@ -202,6 +208,8 @@ def _fold_character(character: str) -> str:
         return _SIGNS[code]
     if code in _DOUBLE_STRUCK:
         return _DOUBLE_STRUCK[code]
+    if code in _INVISIBLE_OPERATORS:
+        return _INVISIBLE_OPERATORS[code]
     if unicodedata.category(character) == "Cf":  # zero width, and the marks that turn direction
         return ""
     if character in _RAISED or character in _LOWERED or code in _TO_LATEX:

@@ -19,11 +19,12 @@ SPAN = re.compile(
 )
 """A formula inside a text."""
 _OPERATOR = re.compile(
-    r"(?:\bnot|n't|cannot be|\bnever|\bminus|\bnegative|\bhalf of|\btwice|\bdouble|\btriple"
+    r"(?:\bnot|n't|cannot be|\bnever|\bhalf of|\btwice|\bdouble|\btriple"
     r"|root of|\bsquare of|\bcube of|anything but)\s+(?:the\s+)?$",
     re.IGNORECASE,
 )
 """What before a number makes it another one, or none."""
+_MINUS = re.compile(r"\b(?:minus|negative)\s+$", re.IGNORECASE)
 _UNIT = re.compile(r"\s?([A-Za-z]{1,12})(?![A-Za-z])")
 _NEAR_END, _MAX_NUMBER = 300, 60
 _PLAIN_NUMBER = re.compile(r"-?\$?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?%?[. ]*")
@@ -34,6 +35,9 @@ _CLAUSE = re.compile(
     re.IGNORECASE,
 )
 _VERB = re.compile(r"(?<=[A-Za-z$)] )(?:is|are|equals|was|were)(?: equal to)?:? (?=\S)")
+_VERB_OR_DIGIT = re.compile(r"\b(?:is|are|was|were|equals)\b|[0-9]")
+_MAX_NAME = 4
+_MAX_VERB = 400
 _NUMBER = re.compile(
     r"(?P<sign>[-+]\s?)?(?:\\?\$\s?|[€£¥])?-?"
     r"(?:[0-9]{1,2}:[0-9]{2}(?:\s?[ap]\.?m\b\.?)?"
@@ -84,8 +88,12 @@ def answer_in(tail: str, policy: Policy) -> str | None:
         head = tail[: clause.start()]
         if not isinstance(first_reading(head, policy), Words):
             return head
-    if verb := _VERB.search(tail):  # "the volume of $ABCD$ is 120"
-        return answer_in(tail[verb.end() :], policy)
+    head = tail[: clause.start()].strip() if clause else ""
+    if head and len(head.split()) <= _MAX_NAME and not _VERB_OR_DIGIT.search(head):
+        return head  # "Evelyn, because she is the fastest"
+    verb = next(iter(deque(_VERB.finditer(tail[:_MAX_VERB]), maxlen=1)), None)
+    if verb is not None:  # "the volume of $ABCD$ is 120"
+        return answer_in(tail[verb.end() :], policy) if verb.end() > 4 else tail
     if spans and not _NUMBER.search(tail[: spans[0].start()]):
         return next(part for part in spans[-1 if "=" in tail else 0].groups() if part)
     if (number := number_in(tail)) is not None:
@@ -132,6 +140,8 @@ def number_in(prose: str) -> str | None:
     found = _NUMBER.search(text)
     if found is None or _OPERATOR.search(text[: found.start()]):
         return None
+    if found["sign"] is None and _MINUS.search(text[: found.start()]):
+        return f"-{_with_unit(text, found)}"
     if not _stands_alone(text[: found.start()], found[0], text[found.end() :]):
         return None
     return _with_unit(text, found)
@@ -160,6 +170,8 @@ def last_number(text: str) -> tuple[str, int] | None:
     if last is None or _OPERATOR.search(text[: last.start()][-30:]):
         return None
     written = _with_unit(text, last)
+    if last["sign"] is None and _MINUS.search(text[: last.start()][-30:]):
+        return f"-{written}", last.end()
     if last["sign"] and text[last.start() - 1 : last.start()].isalnum():
         written = written.lstrip("+- ")  # the last number of "pages 3-5" is 5
     return written, last.end()

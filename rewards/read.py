@@ -52,6 +52,8 @@ _LEADING = frozenset((",", ";", ":", "newline", "therefore", "implies", "."))
 _MODULI = frozenset(("pmod", "mod"))
 _INFIX = frozenset(("over", "choose", "atop"))
 _MAX_ITEMS = 200
+_MAX_TOKENS = 1_500
+"""Tokens of one answer; the longest answer in MATH has under 200."""
 _MAX_LETTERS = 4
 _MONEY = {"dollar": "dollars", "euro": "euros", "pound": "gbp"}
 
@@ -68,6 +70,10 @@ _NAMED_SETS: dict[str, Value] = {
         Symbol("mathbb Z"),
     ),
 }
+_CHOSEN = re.compile(r"(?:\\text(?:bf)?\s*\{\s*)?\(?[A-J]\s*[).:]\s*\}?(?:\\ )?\s*(.+)")
+_OTHER_CHOICE = re.compile(
+    r"(?<![A-Za-z])[A-J](?![A-Za-z'])|\b(?:or|and|not|wrong|incorrect|false)\b|\?"
+)
 _POINT = re.compile(r"([A-Z])\s*(?:\\left)?\(")
 _WORD_CHARACTERS = re.compile(r"[A-Za-z0-9'+-]+(?:\.[0-9]+)?")
 _COMMANDS = re.compile(
@@ -89,8 +95,10 @@ def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
         return special
     readings = _read_all(text, max_unit_words)
     plain = _COMMANDS.sub(" ", text).strip() if "\\" in text else text
-    if choice := _CHOICE.match(plain):
+    if (choice := _CHOICE.match(plain)) and not _OTHER_CHOICE.search(plain, choice.end()):
         readings.insert(0, Symbol(choice[1]))
+        if body := _CHOSEN.match(text):
+            readings.extend(_read_all(body[1], max_unit_words))
     if found := _LETTER_UNIT.fullmatch(text):
         unit = read_unit([Token("symbol", found[2], False)], 1)
         if unit is not None:
@@ -119,7 +127,10 @@ def _read_all(text: str, max_unit_words: int) -> list[Value]:
     readings: list[Value] = []
     for variant in comma_variants(text):
         try:
-            value = _Reader(max_unit_words).value(tokenize(variant))
+            tokens = tokenize(variant)
+            if len(tokens) > _MAX_TOKENS:
+                break
+            value = _Reader(max_unit_words).value(tokens)
         except (ParseError, RecursionError, ZeroDivisionError):
             continue
         if value not in readings:
@@ -319,7 +330,10 @@ class _Reader:
         if tokens[0].kind in _MONEY or (len(tokens) > 2 and tokens[1].kind in _MONEY):
             return self.money(tokens)
         if tokens[-1].kind == "%" and len(tokens) > 1:
-            return Percent(self.expression(tokens[:-1]))
+            value = self.expression(tokens[:-1])
+            if not isinstance(value, EXPRESSIONS):
+                raise ParseError("a percentage of no number")
+            return Percent(value)
         if tokens[-1].kind in _MONEY and len(tokens) > 1:
             return self.money([tokens[-1], *tokens[:-1]])
         if tokens[0].kind == "number" and (mixed := self.mixed_units(tokens)) is not None:
@@ -402,6 +416,8 @@ class _Reader:
         name = _MONEY[tokens[place].kind]
         unit = read_unit([Token("word", name, False)], 1)
         rest = [*tokens[:place], *tokens[place + 1 :]]
+        if not rest:
+            raise ParseError("a currency without its number")
         value = self.quantity(rest)
         if isinstance(value, Quantity):
             value = value.value
@@ -418,6 +434,8 @@ class _Reader:
         return Ratio(tuple(self.expression(piece) for piece in pieces))
 
     def expression(self, tokens: Sequence[Token]) -> Expression:
+        if not tokens:
+            raise ParseError("nothing to read")
         if len(tokens) == 1 and tokens[0].kind == "dots":
             return Symbol("...")
         if tokens[0].value in ("emptyset", "mathbb"):

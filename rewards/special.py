@@ -6,6 +6,7 @@ from fractions import Fraction
 from mathrl.rewards.syntax import Number
 from mathrl.rewards.values import Based, Clock, Ratio, Value
 
+_MAX_CLOCK = 40
 _BASED = re.compile(
     r"\(?\s*(?:\\(?:text|mathrm)\s*\{)?(-?[0-9A-Z][0-9A-Z ]*(?:\.[0-9A-Z]+)?)\}?\s*\)?\s*_\s*\{?\s*"
     r"(?:\\(?:text|mathrm)\s*\{)?\s*([0-9]{1,2}|[a-z]+)\s*\}?\}?"
@@ -34,7 +35,7 @@ _CLOCK = re.compile(
 _HOUR = re.compile(
     r"([0-9]{1,2})\s*(?:\\text\s*\{|\\mathrm\s*\{)?\s*([ap])\.?\s*m\.?\s*\}?", re.IGNORECASE
 )
-_GROUPED = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])(?!,[0-9])")
+_GROUPED = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?:,[0-9]{3})++(?![0-9])(?!,[0-9])")
 _DECIMAL_COMMA = re.compile(r"-?(?:\\?\$ ?)?[0-9]+,[0-9]+")
 
 
@@ -47,7 +48,7 @@ def read_special(text: str) -> tuple[Value, ...] | None:
         digits = found[1].replace(" ", "")
         if 2 <= base <= 36 and (digits.lstrip("-")[0].isdigit() or len(digits) > 1):
             return (Based(digits, base),)
-    if ":" in text and (found := _CLOCK.fullmatch(text)):
+    if ":" in text and len(text) < _MAX_CLOCK and (found := _CLOCK.fullmatch(text)):
         hours, minutes = int(found[1]), int(found[2])
         if hours <= 24 and minutes < 60:
             half = f"{found[3].lower()}m" if found[3] else None

@@ -34,7 +34,7 @@ angle: degree degrees deg \N{DEGREE SIGN} 1
 radian: radian radians rad rads 1
 temperature: celsius \N{DEGREE SIGN}C 1
 fahrenheit: fahrenheit \N{DEGREE SIGN}F 1
-kelvin: kelvin kelvins K 1
+kelvin: kelvin kelvins 1
 dollar: dollar dollars usd USD bucks $ 1; cent cents 1/100; dime dimes 1/10; nickel nickels 1/20;
     quarter quarters 1/4; penny pennies 1/100
 euro: euro euros eur EUR 1
@@ -70,12 +70,16 @@ _NOT_UNITS = words(
     "and or plus minus times half halves third thirds fourth fourths fifth fifths sixth sixths"
     " seventh seventh eighth eighths ninth ninths tenth tenths hundredth hundredths thousandth"
     " thousandths millionth millionths twelfth twelfths score couple pair pairs not never but"
-    " except mod over choose factorial if then"
+    " except mod over choose factorial if then maybe perhaps probably possibly roughly approx"
+    " approximately about around ish guess hopefully wrong incorrect false excluded unless bn mil"
+    " lakh crore quadrillion pct percentage ppm mille basis hex octal binary negative unlikely"
     " none nothing infinity undefined pi root sqrt log where"
 )
 SMALL_WORDS = words("in on of to by at as for per")
 """Words that may follow a number in a sentence and begin what it is of."""
-LETTER_UNITS = words("m g s h L l N J W V K A")
+_MAX_TOKENS = 60
+_MAX_ABBREVIATION = 3
+LETTER_UNITS = words("m g s h L l N J W V A")
 _UNIT_PART = re.compile(
     r"([A-Za-z\N{DEGREE SIGN}$.']+)|\^\s*\{?\s*(-?[0-9]{1,2})\s*\}?|/|[0-9]+|[^\s]"
 )
@@ -124,8 +128,15 @@ def _table() -> dict[str, tuple[dict[str, int], Fraction]]:
 
 def is_unit(word: str) -> bool:
     """Tell whether a word is the name of a known unit."""
+    return _known(word) is not None or word.lower() in _POWERS
+
+
+def _known(word: str) -> tuple[dict[str, int], Fraction] | None:
+    """Look a unit up; of abbreviations the case matters, mm is not Mm."""
     table = _table()
-    return word in table or word.lower() in table or word.lower() in _POWERS
+    if word in table:
+        return table[word]
+    return table.get(word.lower()) if len(word) > _MAX_ABBREVIATION else None
 
 
 def scale_of(word: str) -> int | None:
@@ -143,6 +154,8 @@ def read_unit(tokens: Sequence[Token], max_words: int) -> Unit | None:
     Returns:
         The unit, or None where the tokens are something else.
     """
+    if len(tokens) > _MAX_TOKENS:
+        return None
     words = _words(tokens)
     if words is None or not words or len(words) > 2 * max_words:
         return None
@@ -174,7 +187,7 @@ def read_unit(tokens: Sequence[Token], max_words: int) -> Unit | None:
         elif lower in ("celsius", "fahrenheit") and last is not None:
             dimension, scale = dict(_table()[lower][0]), Fraction(1)
             names.append(lower)
-        elif known := _table().get(word) or _table().get(lower):
+        elif (known := _known(word)) is not None:
             _multiply(dimension, known[0], sign * pending)
             scale *= known[1] ** (sign * pending)
             last = (known[0], known[1], sign)
