@@ -65,6 +65,7 @@ def identical(first: str, second: str) -> bool | None:
         (r"\sqrt2\prod_{k=3}^{2} k", r"\sqrt2"),
         (r"\sqrt2\sum_{j=1}^{3} \sum_{k=1}^{j} k", r"10\sqrt2"),  # 1 + 3 + 6
         (r"\sqrt2(k+\sum_{k=1}^{3} k)", r"\sqrt2 k+6\sqrt2"),
+        (r"\sqrt2(\sum_{k=1}^{3} k+k)", r"\sqrt2 k+6\sqrt2"),
         (r"\lfloor x+2 \rfloor", r"\lfloor x \rfloor+2"),
         (r"\lceil x \rceil", r"-\lfloor -x \rfloor"),
         (r"\max(x,y)", r"\frac{x+y+|x-y|}{2}"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mathrl.rewards.last_value import MAX_TAIL, last_value
+from mathrl.rewards.last_value import last_value
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,7 @@ from mathrl.rewards.last_value import MAX_TAIL, last_value
         (r"We know that it is 2\sqrt{3} of it all.", r"2\sqrt{3}"),
         (r"We know that 1 is \frac{3}{4} of it, so 5.", "5"),
         ("See pages 3-5 of the book", "5"),
+        ("She paid $5 and got $x+1$ back", "x+1"),
         ("The cost is $5 and $7 together", "7"),
         ("Let $x$ be it. The value is $12$ for $x$ here", "12"),
         (r"We have \[\begin{aligned} x &= 1 \\ &= 2 \end{aligned}\] so that is it.", "2"),
@@ -44,6 +45,7 @@ def test_the_last_value(text: str, value: str) -> None:
         r"The text breaks off at \( 5 + 7",
         "The text breaks off at $$ 5 + 7",
         "Some text $$$ 5",
+        "Some text $$$5$$$ of it",
     ],
 )
 def test_there_is_none(text: str) -> None:
@@ -52,5 +54,5 @@ def test_there_is_none(text: str) -> None:
 
 def test_a_formula_far_from_the_end_is_no_answer() -> None:
     filler = "and so on it goes " * 1000
-    assert last_value(f"It is $x+1$ here. {filler[: MAX_TAIL - 100]}") == "x+1"
-    assert last_value(f"It is $x+1$ here. {filler[: MAX_TAIL + 100]}") is None
+    assert last_value(f"It is $x+1$ here. {filler[:3_900]}") == "x+1"
+    assert last_value(f"It is $x+1$ here. {filler[:4_100]}") is None

@@ -168,6 +168,10 @@ def test_arithmetic_binds_as_it_should(text: str, result: str | None) -> None:
         ("|x|", Call("abs", (X,))),
         ("||x|+1|", Call("abs", (Sum((Call("abs", (X,)), ONE)),))),
         ("|x||y|", Product((Call("abs", (X,)), Call("abs", (Y,))))),
+        (
+            "|2(y|x|)|",
+            Call("abs", (Product((Number(2), Product((Y, Call("abs", (X,)))))),)),
+        ),
         ("|(|x|)|", Call("abs", (Call("abs", (X,)),))),
         (r"\lfloor x \rfloor", Call("floor", (X,))),
         (r"\lceil x \rceil", Call("ceil", (X,))),
