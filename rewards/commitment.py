@@ -40,7 +40,9 @@ from mathrl.rewards.values import (
 
 _TO_EVALUATE = words("binom permutations factorial factorial2 gcd lcm mod max min floor ceil det")
 _KNOWN = words("sin cos tan cot sec csc arcsin arccos arctan ln log exp abs") | _TO_EVALUATE
-_APPROXIMATE = re.compile(r"\\(?:approx|simeq|sim|doteq|approxeq)(?![A-Za-z])|\u2248|^\s*~")
+_APPROXIMATE = re.compile(
+    r"\\(?:approx|simeq|sim|doteq|approxeq|implies|Rightarrow)(?![A-Za-z])|\u2248|\u21d2|^\s*~|^\s*-\s*-"
+)
 _RAISED = frozenset("²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -62,11 +64,13 @@ def refusal(prediction: Value, gold: Value, written: str, comparison: Comparison
             return "an identity gives no answer"
         if prediction.operators == ("if",) or "approx" in prediction.operators:
             return "the answer is conditional, or approximate"
-    both = isinstance(prediction, Relation) and isinstance(gold, Relation)
-    if both and _is_solved(gold) and not _is_solved(prediction):
+        if prediction.operators == ("in",) and isinstance(gold, Number | Product | Quantity):
+            return "a number is no set"
+    is_relation = isinstance(gold, Relation | Interval | Union)
+    if is_relation and _is_solved(gold) and not _is_solved(prediction):
         return "the equation is not solved"
     if _APPROXIMATE.search(written) and not isinstance(gold, Words):
-        return "the answer is approximate"
+        return "the answer is approximate, or a derivation"
     wanted, given = _expressions(gold), _expressions(prediction)
     if any(_has_binder(part) for part in given) and not any(map(_has_binder, wanted)):
         return "the answer is not worked out"
@@ -91,8 +95,15 @@ def _is_solved(relation: Value) -> bool:
     names = [isinstance(side, Symbol | Call) for side in relation.sides]
     rest = [side for side, is_name in zip(relation.sides, names, strict=True) if not is_name]
     return any(names) and all(
-        not isinstance(side, EXPRESSIONS) or _letters(side) or not _constructs([side])
+        not isinstance(side, EXPRESSIONS) or _is_plain(side, is_whole=True) or _is_form(side)
         for side in rest
+    )
+
+
+def _is_form(side: Expression) -> bool:
+    """Tell a constant that is no plain number, such as a root: it may stand in a solution."""
+    return not _letters(side) and any(
+        isinstance(part, Constant | Power) for part in (side, *children(side))
     )
 
 

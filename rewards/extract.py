@@ -52,6 +52,7 @@ _PHRASE = re.compile(
     r"(?![a-z]|\s+not\b|n't|\s+(?:anything but|unlikely))\s*+"
     rf"(?:therefore\s++|thus\s++)?{_OPENING}"
     rf"|(?:最终|最后|正确)?答案(?:为|是|应为|应该是|選擇|选)\s*+[:\uff1a]?{_OPENING}"
+    rf"|(?:故|应|因此|所以)选(?:择)?\s*+[:\uff1a]?{_OPENING}"
     rf"|(?:因此|所以|故)\s*+[,\uff0c]?\s*+(?:最终)?(?:答案|结果)(?:为|是)\s*+[:\uff1a]?{_OPENING}",
     re.IGNORECASE,
 )
@@ -92,14 +93,15 @@ _CORRECTION = re.compile(
     re.IGNORECASE,
 )
 _CHANGES_BEFORE = re.compile(
-    r"(?:[-+*/^_0-9]|\\(?:times|cdot|div|pm)|\\sqrt\s*\{|\\frac\s*(?:\{[^{}]*\}|[0-9])\s*\{)\s*$"
+    r"(?:[-+/^_0-9]|(?<!\*)\*|\\(?:times|cdot|div|pm|phantom\s*\{|neg|lnot)"
+    r"|\\sqrt\s*\{|\\frac\s*(?:\{[^{}]*\}|[0-9])\s*\{)[ \t]*$"
 )
 _CHANGES_AFTER = re.compile(
-    r"(?:[\^_!0-9]|\\?%|\s*(?:[+*/]|-\s*[0-9A-Za-z\\])|[A-Za-z]|\\(?:times|cdot|div|pm|pi|sqrt)"
+    r"(?:[\^_0-9]|!(?=\s*\$)|\\?%|\s*(?:[+*/]|-\s*[0-9A-Za-z\\])|[A-Za-z]|\\(?:times|cdot|div|pm|pi|sqrt)"
     r"|[\s$]*(?:million|billion|thousand|hundred|dozen|percent|squared|cubed)\b)"
 )
 _DENIES_BEFORE = re.compile(
-    r"(?:\\neq?|\u2260|[<>]|\\[lg](?:e|t|eq|eqslant)|\bnot|n't|[0-9]\$?\s*,|\bor)\s*\$?\s*$"
+    r"(?:\\neq?|\u2260|(?:[\s$]|^)[<>]=?|\\[lg](?:e|t|eq|eqslant)|\bnot|n't|[0-9]\$?\s*,|\bor)\s*\$?\s*$"
 )
 _DENIES_AFTER = re.compile(
     r"[\s$.]*(?:\(?or\b|is (?:wrong|incorrect|not|false)|,\s*\$?[0-9])", re.IGNORECASE
@@ -267,7 +269,7 @@ def _uses(cue: re.Pattern[str], text: str) -> list[tuple[int, int]]:
 def _phrases(text: str) -> list[tuple[int, int]]:
     """List the uses of "the answer is", looking around each noun: most of a text has none."""
     found: set[tuple[int, int]] = set()
-    for noun in _NOUNS if text.isascii() else (*_NOUNS, "答案", "结果"):
+    for noun in _NOUNS if text.isascii() else (*_NOUNS, "答案", "结果", "选"):
         place = text.rfind(noun)
         for _ in range(_MAX_CANDIDATES):
             if place < 0:
@@ -314,10 +316,12 @@ def _tails(uses: Sequence[tuple[int, int]], text: str, *, is_sentence: bool = Tr
 
 def _without_emphasis(tail: str) -> str:
     """Take off the end of **bold** text whose start the cue took, and a mark of joy."""
-    bare = tail.rstrip().rstrip('*_`"\u201d ')
+    bare = tail.strip().lstrip('*_`"\u201c ')
+    if not bare.endswith(".."):
+        bare = bare.rstrip('*_`"\u201d .')
     if bare.endswith("!") and not bare.endswith("!!"):
-        bare = bare[:-1]
-    return bare.rstrip('*_`" ') if bare.strip('*_`" .') else tail
+        bare = bare[:-1].rstrip('*_`" ')
+    return bare or tail
 
 
 def _display(tail: str) -> str:
@@ -360,7 +364,7 @@ def _others(tails: Sequence[_Tail], text: str) -> tuple[str, ...]:
     last = _key(tails[-1].text)
     others: list[str] = []
     for later, earlier in pairwise(reversed(tails)):
-        if _CORRECTION.search(text, earlier.end, later.start):
+        if _CORRECTION.search(text, earlier.start, later.start):
             break
         if _key(earlier.text) != last:
             others.append(earlier.text)

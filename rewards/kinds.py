@@ -190,6 +190,8 @@ def _quantity(self: Comparison, first: Value, second: Value) -> Any:
     if isinstance(second, Percent):
         return NotImplemented
     if isinstance(second, EXPRESSIONS):
+        if self.policy.is_unit_strict and first.unit.is_symbol and first.unit.name:
+            return False  # 42 K may be kelvin or thousands
         return self.is_equal(first.value, second)
     if isinstance(second, Ratio | Clock | Based):
         return False

@@ -22,7 +22,7 @@ IGNORED = words(
     "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle"
     " textstyle scriptstyle limits nolimits middle mathop mathord mathstrut strut bf it cal"
     " boldsymbol mathbin quad qquad enspace thinspace nobreak nonumber ensuremath normalsize"
-    " large Large small boldmath hfill phantom bigskip medskip smallskip relax"
+    " large Large small boldmath hfill bigskip medskip smallskip relax"
 )
 KINDS = {
     "times": "*", "cdot": "*", "ast": "*", "star": "*", "div": "/", "over": "over",
@@ -75,6 +75,7 @@ WORDS = {
 }  # fmt: skip
 TEXTS = {
     "and": "and", "or": "or", ",": ",", ";": ";", "=": "=", "%": "%", "percent": "%",
+    "per cent": "%",
     "to": ":", "\\$": "dollar", "$": "dollar",
     "degrees": "degree", "degree": "degree", "\N{DEGREE SIGN}": "degree",
     "mod": "mod", "where": "where", "for": "where", "if": "where", "when": "where",

@@ -31,7 +31,8 @@ _PLAIN_NUMBER = re.compile(r"-?\$?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?%?[. ]*")
 _LETTERS = re.compile("[A-Za-z]")
 _CLAUSE = re.compile(
     r",?\s+(?:because|since|which|as|so|where|for|when|if|with|and the|in the|on the|at the|of the"
-    r"|due to|that)\s|[,;]\s+(?=[A-Za-z]{3,})|\s\(|\s[-\u2013\u2014]\s(?=[A-Za-z]{2,})",
+    r"|due to|that)\s|[,;]\s+(?=[A-Za-z]{3,})|,(?=[\u4e00-\u9fff])"
+    r"|\s\(|\s[-\u2013\u2014]\s(?=[A-Za-z]{2,})",
     re.IGNORECASE,
 )
 _VERB = re.compile(r"(?<=[A-Za-z$)] )(?:is|are|equals|was|were)(?: equal to)?:? (?=\S)")

@@ -48,6 +48,7 @@ RELATIONS = frozenset(("=", "<", ">", "<=", ">=", "!=", "approx", "in", "equiv",
 _OPENINGS = frozenset(("(", "[", "{", "{set", "<angle", "lfloor", "lceil"))
 _CLOSINGS = frozenset((")", "]", "}", "set}", "angle>", "rfloor", "rceil"))
 _SEPARATORS = frozenset((",", ";", "and", "or", "newline", "implies"))
+_QUANTIFIERS = frozenset(("exists", "nexists", "forall", "neg"))
 _LEADING = frozenset((",", ";", ":", "newline", "therefore", "implies", "."))
 _MODULI = frozenset(("pmod", "mod"))
 _INFIX = frozenset(("over", "choose", "atop"))
@@ -95,7 +96,7 @@ def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
         return special
     readings = _read_all(text, max_unit_words)
     plain = _COMMANDS.sub(" ", text).strip() if "\\" in text else text
-    if (choice := _CHOICE.match(plain)) and not _OTHER_CHOICE.search(plain, choice.end()):
+    if (choice := _CHOICE.match(plain)) and not _OTHER_CHOICE.search(plain, choice.end(1) + 1):
         readings.insert(0, Symbol(choice[1]))
         if body := _CHOSEN.match(text):
             readings.extend(_read_all(body[1], max_unit_words))
@@ -147,7 +148,7 @@ def words_of(text: str) -> str:
     found = _WORD_CHARACTERS.findall(_COMMANDS.sub(" ", text))
     if len(found) == 1 and not (found[0].islower() or found[0].isupper() or found[0].istitle()):
         return str(found[0])  # nRT is no word
-    return " ".join(found).lower()
+    return " ".join(found).lower() + (" ?" if "?" in text else "")
 
 
 class _Reader:
@@ -231,6 +232,8 @@ class _Reader:
         return self.relation(tokens)
 
     def side(self, tokens: Sequence[Token]) -> Value:
+        if any(token.value in _QUANTIFIERS for token in tokens):
+            raise ParseError("a statement")
         if len(tokens) == 1 and tokens[0].kind == "word" and len(tokens[0].value) <= _MAX_LETTERS:
             return parse(tokens)  # beside an equals sign nRT is three letters
         try:

@@ -32,7 +32,8 @@ _NEW_PROBLEM = re.compile(r"\n[ \t]*\n\s*(?:Question|Problem|Q)\s*:")
 _ANSWERED = re.compile(r"answer|boxed|####", re.IGNORECASE)
 _DIGIT = re.compile(r"[0-9]")
 _UNSEEN = re.compile(
-    r"<!--.*?-->|\\iffalse\b.*?\\fi\b|\\begin\{comment\}.*?\\end\{comment\}"
+    r"<!--.*?-->|```(?:python|py|cpp|java|javascript)\b.*?```"
+    r"|\\begin\{verbatim\}.*?\\end\{verbatim\}|\\iffalse\b.*?\\fi\b|\\begin\{comment\}.*?\\end\{comment\}"
     r"|(?m:^[ \t]*%[^\n]*$)|\\verb(?P<mark>[|!+]).*?(?P=mark)",
     re.DOTALL,
 )
@@ -59,7 +60,15 @@ def own_text(completion: str, policy: Policy) -> tuple[str | None, str]:
     text = text[-policy.max_characters :]
     if _may_have_turns(text):
         text = _own_turn(text)
-    if "<!--" in text or "\\verb" in text or "%" in text or "comment" in text or "iffalse" in text:
+    if (
+        "```" in text
+        or "verbatim" in text
+        or "<!--" in text
+        or "\\verb" in text
+        or "%" in text
+        or "comment" in text
+        or "iffalse" in text
+    ):
         text = _UNSEEN.sub(" ", text)
     return text, ""
 

@@ -54,6 +54,8 @@ pressure: Pa pascal pascals 1; kPa 1000; MPa 1000000; GPa 1000000000; atm 101325
     bar bars 100000
 resistance: ohm ohms 1; kohm 1000
 capacitance: farad farads 1
+data: bit bits 1; byte bytes 8; kbit 1000; Mbit 1000000; Gbit 1000000000; kB KB 8000; MB 8000000;
+    GB 8000000000
 frequency: Hz hertz 1; kHz 1000; MHz 1000000; rpm 1/60
 amount: mol moles mole 1; mmol 1/1000
 unit: unit units 1
