@@ -215,6 +215,8 @@ def test_too_many_items_and_too_deep_brackets_are_words() -> None:
     assert isinstance(read(", ".join("x" * 201))[0], Words)
     deep = "(1," * 30 + "1" + ")" * 30
     assert isinstance(read(deep)[0], Bracketed)
+    assert isinstance(read("(" * 30 + "1,2" + ")" * 30)[0], Bracketed)
+    assert isinstance(read("(" * 45 + "1,2" + ")" * 45)[0], Words)
     for count in (200, 3000):
         assert isinstance(read("(1," * count + "1" + ")" * count)[0], Words)
         assert isinstance(read("{" * count + "1" + "}" * count)[0], Words)
