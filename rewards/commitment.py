@@ -43,6 +43,7 @@ _KNOWN = words("sin cos tan cot sec csc arcsin arccos arctan ln log exp abs") | 
 _APPROXIMATE = re.compile(
     r"\\(?:approx|simeq|sim|doteq|approxeq|implies|Rightarrow)(?![A-Za-z])|\u2248|\u21d2|^\s*~|^\s*-\s*-"
 )
+_MAX_RAISED = 4
 _RAISED = frozenset("²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -76,15 +77,14 @@ def refusal(prediction: Value, gold: Value, written: str, comparison: Comparison
         return "the answer is not worked out"
     if any(_letters(part) for part in wanted):
         return None
+    if len(written) <= _MAX_RAISED and any(character in _RAISED for character in written):
+        return None  # 4² is how 16 is written there
     if not _constructs(given) <= _constructs(wanted):
-        is_raised = any(character in _RAISED for character in written)
-        return None if is_raised and len(written) <= 4 else "the answer is not worked out"
+        return "the answer is not worked out"
     if all(_is_plain(part) for part in wanted):
         is_whole = all(isinstance(_value(part), int) for part in wanted)
-        if any(not _is_plain(part, is_whole=is_whole) for part in given):
-            is_raised = any(character in _RAISED for character in written)
-            return None if is_raised and len(written) <= 4 else "the answer is not worked out"
-        return None
+        is_open = any(not _is_plain(part, is_whole=is_whole) for part in given)
+        return "the answer is not worked out" if is_open else None
     return None
 
 

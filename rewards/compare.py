@@ -5,7 +5,7 @@ symmetric: what (a, b) gives, (b, a) gives. A rule answers True, False or None; 
 "undecided", and the pairs of expressions it hung on are kept for tier 4.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import permutations
 from typing import Any
@@ -198,9 +198,14 @@ class Comparison:
 
     def distinct(self, items: Sequence[Value]) -> list[Value]:
         found: list[Value] = []
-        for item in items[:_MAX_MATCHED]:
+        for item in items:
             for part in signed(item):
-                if not any(self.is_equal(part, other) for other in found):
+                if part in found:
+                    continue
+                is_new = len(found) > _MAX_MATCHED or not any(
+                    self.is_equal(part, other) for other in found
+                )
+                if is_new:
                     found.append(part)
         return found
 
@@ -236,8 +241,8 @@ class Comparison:
                     for before, after in zip(old, new, strict=True)
                     if isinstance(before, Symbol) and isinstance(after, Symbol)
                 }
-                if len(letters) == len(old) and isinstance(first_value, EXPRESSIONS):
-                    return self.is_equal(substituted(first_value, letters), second_value)
+                if len(letters) == len(old) and isinstance(second_value, EXPRESSIONS):
+                    return self.same_function(first_value, second_value, letters)
             case (Words(), _) | (_, Words()):
                 return verdict
             case (Symbol(one), Symbol(other)) if one.split()[-1] == other.split()[-1]:
@@ -256,6 +261,16 @@ class Comparison:
                 )
                 return verdict if first_letters & second_letters else None
         return None
+
+    def same_function(
+        self, first: Value, second: Expression, letters: Mapping[str, str]
+    ) -> Verdict:
+        """Compare two definitions after giving the arguments of both fresh names."""
+        if not isinstance(first, EXPRESSIONS):
+            return False
+        fresh = {name: f"~{place}" for place, name in enumerate(letters)}
+        other = {name: f"~{place}" for place, name in enumerate(letters.values())}
+        return self.is_equal(substituted(first, fresh), substituted(second, other))
 
     def single_relations(self, first: Relation, second: Relation) -> Verdict:
         operator, turned = first.operators[0], _TURNED.get(second.operators[0])

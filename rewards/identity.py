@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from mathrl.rewards.modular import is_same_modular
+from mathrl.rewards.normal import TooLargeError, normal_form
 from mathrl.rewards.syntax import (
     Binder,
     Call,
@@ -137,7 +138,11 @@ def _letters(expression: Expression) -> set[str]:
         node = stack.pop()
         if isinstance(node, Symbol):
             found.add(node.name)
-        stack.extend(children(node))
+        if isinstance(node, Binder):  # its own letter is no letter of the whole
+            found |= _letters(node.body) - {node.variable}
+            stack.extend(part for part in (node.low, node.high) if part is not None)
+        else:
+            stack.extend(children(node))
     return found
 
 
@@ -259,7 +264,8 @@ def _agree(
             # of a number with more digits than these, agreement proves nothing
             is_readable = size == 0 or abs(mp.log10(size)) < _DIGITS
             return True if is_readable else None
-        if gap > mp.mpf(10) ** -(_AGREE // 2):
+        is_plain = size < mp.mpf(10) ** (_DIGITS // 4)
+        if gap > mp.mpf(10) ** -(_AGREE // 2) and is_plain and not _cancels(left, right):
             return False
     # a tiny gap is rounding if it shrinks with more digits, and a difference if it stays
     try:
@@ -270,7 +276,29 @@ def _agree(
     except (_UndefinedError, ZeroDivisionError, ValueError, OverflowError):
         return None
     with mp.workdps(3 * _DIGITS):
-        return bool(abs(finer[0] - finer[1]) < gap * mp.mpf(10) ** -_DIGITS)
+        left, right = finer
+        finest = abs(left - right)
+        if finest < gap * mp.mpf(10) ** -_DIGITS:
+            return True
+        # what cancels at any precision says nothing: e^(2x) - (e^(2x) - 1) far from zero
+        return None if _cancels(left, right) else False
+
+
+def _cancels(left: Any, right: Any) -> bool:
+    """Tell a pair of which one is lost in rounding: exactly 0 beside something else."""
+    return bool((left == 0) != (right == 0))
+
+
+def _rational_exponent(node: Expression) -> Fraction | int | None:
+    """Give the value of an exponent such as 2 or 1/3: odd roots of negatives are real."""
+    if isinstance(node, Number):
+        return node.value
+    if _letters(node):
+        return None
+    try:
+        return normal_form(node).rational
+    except (TooLargeError, ZeroDivisionError):
+        return None
 
 
 class _Evaluation:
@@ -332,8 +360,9 @@ class _Evaluation:
         return self.mp.mpc(0, 1) if name == "i" else self.mp.inf
 
     def power(self, base: Any, exponent: Expression) -> Any:
-        if isinstance(exponent, Number):
-            exact = Fraction(exponent.value)
+        rational = _rational_exponent(exponent)
+        if rational is not None:
+            exact = Fraction(rational)
             if exact.denominator == 1:
                 return self.whole_power(base, exact.numerator)
             if exact.denominator % 2 and self.mp.im(base) == 0 and base < 0:

@@ -251,6 +251,8 @@ def _ratio(self: Comparison, first: Value, second: Value) -> Any:
     if isinstance(second, Ratio):
         if len(first.parts) != len(second.parts):
             return False
+        if any(part == Number(0) for part in (*first.parts, *second.parts)):
+            return self.ordered(first.parts, second.parts)  # 0 : 0 is in proportion to anything
         crossed = [
             self.is_equal(Product((first.parts[0], right)), Product((second.parts[0], left)))
             for left, right in zip(first.parts[1:], second.parts[1:], strict=True)

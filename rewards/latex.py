@@ -369,7 +369,8 @@ class _Parser(Pratt):
         low, high = self.bounds()
         if len(low) < 3 or low[1].kind != "=" or high is None:
             raise ParseError(f"a {name} without its range")
-        return Binder(name, self.expression(SUM), low[0].value, parse(low[2:]), high)
+        letter = low[0].value
+        return Binder(name, _unbound(self.expression(SUM), letter), letter, parse(low[2:]), high)
 
     def read_limit(self) -> Expression:
         low, _ = self.bounds()
@@ -393,7 +394,7 @@ class _Parser(Pratt):
             raise ParseError("an integral without its variable")
         self.index = after
         self.next = self.tokens[after]
-        inner = parse(body) if body else ONE
+        inner = _unbound(parse(body), variable) if body else ONE
         return Binder("int", inner, variable, parse(low) if low else None, high)
 
 
@@ -445,6 +446,24 @@ def _call(name: str, argument: Expression, base: Expression | None) -> Expressio
         sine = Product((Constant("i"), Call("sin", (argument,))))
         return Sum((Call("cos", (argument,)), sine))
     return Call(_RENAMED.get(name, name), (argument,))
+
+
+def _unbound(node: Expression, letter: str) -> Expression:
+    """Take the i of a sum over i for a letter, not for the root of -1."""
+    if letter not in ("e", "i"):
+        return node
+    match node:
+        case Constant(name) if name == letter:
+            return Symbol(name)
+        case Sum(terms):
+            return Sum(tuple(_unbound(term, letter) for term in terms))
+        case Product(factors):
+            return Product(tuple(_unbound(factor, letter) for factor in factors))
+        case Power(base, exponent):
+            return Power(_unbound(base, letter), _unbound(exponent, letter))
+        case Call(name, arguments):
+            return Call(name, tuple(_unbound(argument, letter) for argument in arguments))
+    return node
 
 
 def _derivative(top: Expression, bottom: Expression) -> Expression | None:

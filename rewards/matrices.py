@@ -74,12 +74,12 @@ def combination(tokens: Sequence[Token], read: ReadValue) -> Value | None:
     if not terms or (len(terms) == 1 and terms[0][1][0].kind == "symbol"):  # f(x, y) is a call
         return None
     read_terms = [_term(sign, term, read) for sign, term in terms]
-    shapes = {shape for shape, _ in filter(None, read_terms)}
+    shapes = {(shape, len(entries)) for shape, entries in filter(None, read_terms)}
     if len(shapes) != 1 or None in read_terms:
         return None
     columns = zip(*(entries for _, entries in filter(None, read_terms)), strict=True)
     sums = tuple(part[0] if len(part) == 1 else Sum(part) for part in columns)
-    width = shapes.pop()
+    width, _ = shapes.pop()
     if width == 0:
         return Bracketed(sums, "(", ")")
     return Matrix(tuple(sums[start : start + width] for start in range(0, len(sums), width)))

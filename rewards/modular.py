@@ -1,4 +1,4 @@
-"""Compare rational functions exactly: at random points, modulo the prime 2^61 - 1.
+"""Compare rational functions exactly: at random points, modulo primes near 2^61.
 
 No overflow and no rounding; a false "equal" comes about once in 2^55 (Schwartz 1980), and a
 "different" is a proof. Constants with names and roots are left to ``identity``.
@@ -16,8 +16,8 @@ from mathrl.rewards.syntax import (
     Symbol,
 )
 
-_PRIME = (1 << 61) - 1
-_MODULAR_POINTS = 2
+_PRIMES = ((1 << 61) - 1, (1 << 61) - 31)
+"""Two, so that no number written into an answer is zero in both."""
 
 
 class _NotRationalError(ArithmeticError):
@@ -26,13 +26,11 @@ class _NotRationalError(ArithmeticError):
 
 def is_same_modular(first: Expression, second: Expression) -> bool | None:
     """Compare rational functions at random points; None where one of them is something else."""
-    generator = random.Random(_PRIME)  # the same points each time, so a verdict never changes
     compared = 0
-    for _ in range(4 * _MODULAR_POINTS):
-        values: dict[str, int] = {}
+    for turn in range(4 * len(_PRIMES)):
+        point = _Point(_PRIMES[turn % len(_PRIMES)], seed=turn)
         try:
-            left = _modular(first, values, generator)
-            right = _modular(second, values, generator)
+            left, right = point.value(first), point.value(second)
         except _NotRationalError:
             return None
         except ZeroDivisionError:  # a pole modulo the prime: try another point
@@ -40,35 +38,48 @@ def is_same_modular(first: Expression, second: Expression) -> bool | None:
         if left != right:
             return False
         compared += 1
-        if compared == _MODULAR_POINTS:
+        if compared == len(_PRIMES):
             return True
     return None
 
 
-def _modular(node: Expression, values: dict[str, int], generator: random.Random) -> int:
-    match node:
-        case Number(value):
-            if isinstance(value, int):
-                return value % _PRIME
-            return value.numerator * _inverse(value.denominator) % _PRIME
-        case Symbol(name):
-            if name not in values:
-                values[name] = generator.randrange(2, _PRIME)
-            return values[name]
-        case Sum(terms):
-            return sum(_modular(term, values, generator) for term in terms) % _PRIME
-        case Product(factors):
-            product = 1
-            for factor in factors:
-                product = product * _modular(factor, values, generator) % _PRIME
-            return product
-        case Power(base, power):
-            exponent = _whole_exponent(power)
-            inner = _modular(base, values, generator)
-            if exponent < 0:
-                inner, exponent = _inverse(inner), -exponent
-            return pow(inner, exponent, _PRIME)
-    raise _NotRationalError
+class _Point:
+    """Random residues for the letters; the same each time, so that a verdict never changes."""
+
+    def __init__(self, prime: int, seed: int) -> None:
+        self.prime = prime
+        self.generator = random.Random(prime + seed)
+        self.values: dict[str, int] = {}
+
+    def value(self, node: Expression) -> int:
+        match node:
+            case Number(value):
+                if isinstance(value, int):
+                    return value % self.prime
+                return value.numerator * self.inverse(value.denominator) % self.prime
+            case Symbol(name):
+                if name not in self.values:
+                    self.values[name] = self.generator.randrange(2, self.prime)
+                return self.values[name]
+            case Sum(terms):
+                return sum(self.value(term) for term in terms) % self.prime
+            case Product(factors):
+                product = 1
+                for factor in factors:
+                    product = product * self.value(factor) % self.prime
+                return product
+            case Power(base, power):
+                exponent = _whole_exponent(power)
+                inner = self.value(base)
+                if exponent < 0:
+                    inner, exponent = self.inverse(inner), -exponent
+                return pow(inner, exponent, self.prime)
+        raise _NotRationalError
+
+    def inverse(self, value: int) -> int:
+        if value % self.prime == 0:
+            raise ZeroDivisionError
+        return pow(value, -1, self.prime)
 
 
 def _whole_exponent(node: Expression) -> int:
@@ -81,9 +92,3 @@ def _whole_exponent(node: Expression) -> int:
     if not isinstance(value, int):
         raise _NotRationalError
     return value
-
-
-def _inverse(value: int) -> int:
-    if value % _PRIME == 0:
-        raise ZeroDivisionError
-    return pow(value, -1, _PRIME)

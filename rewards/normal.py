@@ -33,6 +33,7 @@ Terms = dict[Monomial, Rational]
 MAX_TERMS = 256
 MAX_BITS = 20_000
 """Bits of a power that is worked out; a larger one stays a power."""
+_MAX_COEFFICIENT_BITS = 100_000
 _MAX_STEPS = 20_000
 _MAX_TRIAL_DIVISOR = 2_000
 _I = "~i"
@@ -96,9 +97,13 @@ class _Work:
         return {_ONE: node.value} if node.value else {}
 
     def symbol(self, node: Symbol) -> Terms:
-        if node.name in self.values:
-            value = self.values[node.name]
-            return {_ONE: value} if value else {}
+        if self.values:
+            if node.name in self.values:
+                value = self.values[node.name]
+                return {_ONE: value} if value else {}
+            letter, _, index = node.name.partition("_")
+            if index in self.values:  # x_i in a sum over i
+                return {((f"{letter}_{self.values[index]}", 1),): 1}
         self.is_pure &= node.name != "..."
         return {((node.name, 1),): 1}
 
@@ -134,7 +139,10 @@ class _Work:
         for left, first_coefficient in first.items():
             for right, second_coefficient in second.items():
                 factor, monomial = _merge(left, right)
-                _add(total, monomial, first_coefficient * second_coefficient * factor)
+                coefficient = first_coefficient * second_coefficient * factor
+                if coefficient.numerator.bit_length() > _MAX_COEFFICIENT_BITS:
+                    raise TooLargeError("a coefficient is too long")
+                _add(total, monomial, coefficient)
         return self.limited(total)
 
     # -- powers --------------------------------------------------------------------------------
@@ -219,6 +227,7 @@ class _Work:
                     name, raised = "~sqrt(i)", exponent
                 even = isinstance(power, int) and power % 2 == 0
                 if even and exponent.denominator % 2 == 0 and atom[0] not in "#~":
+                    self.is_pure = False  # |x| and x are not independent
                     is_odd = isinstance(raised, int) and raised % 2 == 0
                     name = atom if is_odd else f"abs({_text({((atom, 1),): 1})})"
             factor, reduced = _merge(_ONE, ((name, raised),))

@@ -48,8 +48,8 @@ class Policy:
     """Only the end of a longer completion is read (an answer stands there; floods stay cheap)."""
     max_answer_characters: int = 8_000
     """A longer answer gets the status ``limit``."""
-    timeout_s: float = 0.8
-    """Wall time of tier 4 for one pair of answers; the other tiers have budgets instead."""
+    timeout_s: float = 0.6
+    """Wall time of tier 4 for one grade; the other tiers have budgets instead."""
 
     def __hash__(self) -> int:
         """Hash the name alone: a policy is a key of every look-up, and few share a name."""

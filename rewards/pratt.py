@@ -120,7 +120,7 @@ class Pratt:
     def begins_factor(self) -> bool:
         """Tell whether the next token multiplies what stands before it."""
         kind = self.next.kind
-        if kind not in BEGINS_FACTOR or (kind == "|" and self.bars):
+        if kind not in BEGINS_FACTOR or (kind in ("|", "norm") and self.bars):
             return False
         before = self.tokens[self.index - 1].kind
         if kind in ("number", "repeating", "endless"):  # "1 2 3" is no product, nor "June 20"

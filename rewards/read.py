@@ -271,6 +271,15 @@ class _Reader:
         return self.quantity(tokens)
 
     def in_brackets(self, inner: Sequence[Token], first: str, last: str) -> Value:
+        self.depth += 1
+        if self.depth > 40:
+            raise ParseError("nested too deep")
+        try:
+            return self.items(inner, first, last)
+        finally:
+            self.depth -= 1
+
+    def items(self, inner: Sequence[Token], first: str, last: str) -> Value:
         opening = "<" if first == "<angle" else first
         closing = ">" if last == "angle>" else last
         pieces, found = _split(inner, (",", ";"))
@@ -325,7 +334,7 @@ class _Reader:
 
     # -- units ---------------------------------------------------------------------------------
 
-    def quantity(self, tokens: Sequence[Token]) -> Value:
+    def quantity(self, tokens: Sequence[Token], *, has_unit: bool = False) -> Value:
         if len(tokens) > 2 and tokens[1].kind == "_" and tokens[0].kind == "number":
             return _based(tokens)
         if len(tokens) > 1 and tokens[-1].value == "min" and tokens[-2].kind == "number":
@@ -339,6 +348,8 @@ class _Reader:
             return Percent(value)
         if tokens[-1].kind in _MONEY and len(tokens) > 1:
             return self.money([tokens[-1], *tokens[:-1]])
+        if has_unit:
+            return self.ratio(tokens)
         if tokens[0].kind == "number" and (mixed := self.mixed_units(tokens)) is not None:
             return mixed
         for place in range(1, len(tokens)):
@@ -394,7 +405,7 @@ class _Reader:
         return is_letter and before.kind == "number" and place == 1
 
     def with_unit(self, tokens: Sequence[Token], unit: object) -> Value:
-        core = self.quantity(tokens)
+        core = self.quantity(tokens, has_unit=True)
         if isinstance(core, Percent | Ratio):
             return core
         if isinstance(core, Quantity):  # "$5 per hour": the sign before it is the unit
