@@ -20,7 +20,7 @@ from mathrl.rewards.compare import Comparison
 from mathrl.rewards.extract import MAX_TEXT, extract
 from mathrl.rewards.policy import EVAL, Policy
 from mathrl.rewards.relations import letters_of
-from mathrl.rewards.syntax import Call, Number, Power, Product, Sum
+from mathrl.rewards.syntax import Number, Power, Product, Sum
 from mathrl.rewards.values import (
     Relation,
     Value,
@@ -88,7 +88,7 @@ def grade(completion: str | Completion, answer: str | None, policy: Policy = EVA
 def _total(prediction: Answer) -> Fraction | int | None:
     r"""Give the number in ``m + n = 73``: a sum of letters names what was asked for."""
     match prediction.readings[0]:
-        case Relation((Sum() | Product() | Call() | Power() as left, Number(value)), ("=",)):
+        case Relation((Sum() | Product() | Power() as left, Number(value)), ("=",)):
             return value if letters_of(left) and _is_combination(left) else None
     return None
 

@@ -359,7 +359,12 @@ class _Evaluation:
             return +self.mp.e
         return self.mp.mpc(0, 1) if name == "i" else self.mp.inf
 
+    def real(self, value: Any) -> Any:
+        """Drop an imaginary part of zero: 0 i is 0, and only reals can be ordered."""
+        return value.real if hasattr(value, "imag") and value.imag == 0 else value
+
     def power(self, base: Any, exponent: Expression) -> Any:
+        base = self.real(base)
         rational = _rational_exponent(exponent)
         if rational is not None:
             exact = Fraction(rational)
@@ -404,7 +409,7 @@ class _Evaluation:
             raise _TooLargeError
         if not self.is_complex and any(self.mp.im(part) != 0 for part in arguments):
             raise _UndefinedError
-        result = function(self, *arguments)
+        result = function(self, *(self.real(argument) for argument in arguments))
         if not self.is_complex and self.mp.im(result) != 0:
             raise _UndefinedError
         return result
@@ -461,6 +466,11 @@ class _Evaluation:
             raise _TooLargeError
         return self.mp.mpf(function(*values))
 
+    def ordered(self, function: Callable[..., Any], *values: Any) -> Any:
+        if any(self.mp.im(value) != 0 for value in values):
+            raise _UndefinedError
+        return function(values)
+
     def integers(self, function: Callable[..., int], *values: Any) -> Any:
         if not all(self.mp.isint(value) for value in values):
             raise _UndefinedError
@@ -514,8 +524,8 @@ _FUNCTIONS: dict[str, _Function] = {
     "binom": lambda e, n, k: e.binomial(n, k),
     "gcd": lambda e, *values: e.integers(_greatest_common, *values),
     "lcm": lambda e, *values: e.integers(_least_common, *values),
-    "max": lambda e, *values: max(values),
-    "min": lambda e, *values: min(values),
+    "max": lambda e, *values: e.ordered(max, *values),
+    "min": lambda e, *values: e.ordered(min, *values),
     "mod": lambda e, a, n: e.whole(lambda x, y: x - y * e.mp.floor(e.ratio(x, y)), a, n),
     "re": lambda e, z: e.mp.re(z),
     "im": lambda e, z: e.mp.im(z),

@@ -56,6 +56,7 @@ _MAX_ITEMS = 200
 _MAX_TOKENS = 1_500
 """Tokens of one answer; the longest answer in MATH has under 200."""
 _MAX_LETTERS = 4
+_MAX_DEPTH = 80
 _MONEY = {"dollar": "dollars", "euro": "euros", "pound": "gbp"}
 
 _CHOICE = re.compile(r"\(?([A-J])\s*[).:]\s*[^\s,;)]")
@@ -104,8 +105,10 @@ def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
         unit = read_unit([Token("symbol", found[2], False)], 1)
         if unit is not None:
             readings.append(Quantity(number(found[1]), unit))
-    if (letters := _LETTERS.fullmatch(text)) is not None and not readings:
-        readings.extend((Words(words_of(text)), parse(tokenize(letters[0]))))
+    if not readings and _LETTERS.fullmatch(text):
+        tokens = tokenize(text)
+        if [token.kind for token in tokens] == ["word"]:  # a name, or a product of letters
+            readings.extend((Words(words_of(text)), parse(tokens)))
     if not readings or isinstance(readings[0], Words | Quantity):
         words = words_of(text)
         if (named := _NAMED_SETS.get(words)) is not None:
@@ -160,7 +163,7 @@ class _Reader:
 
     def value(self, tokens: Sequence[Token]) -> Value:
         self.depth += 1
-        if self.depth > 40:
+        if self.depth > _MAX_DEPTH:
             raise ParseError("nested too deep")
         try:
             return self.listing(_trimmed(tokens))
@@ -272,7 +275,7 @@ class _Reader:
 
     def in_brackets(self, inner: Sequence[Token], first: str, last: str) -> Value:
         self.depth += 1
-        if self.depth > 40:
+        if self.depth > _MAX_DEPTH:
             raise ParseError("nested too deep")
         try:
             return self.items(inner, first, last)

@@ -19,9 +19,9 @@ from mathrl.rewards import EVAL, REWARD, Policy, extract, grade
         ("in all 25% of them", "last_value", "25%"),
         ("pages 3-5", "last_value", "5"),
         ("ticket 12,3456", "last_value", "12,3456"),
-        ("so he is\n#### 27 years old in 5 years.", "hashes", "27"),
+        ("so he is\n#### 27 years old in 5 years.", "hashes", "27 years"),
         ("it fell to -5", "last_value", "-5"),
-        ("Mark makes #### 7500 cents a week.", "hashes", "7500 cents a week."),
+        ("Mark makes #### 7500 cents a week.", "hashes", "7500 cents a week"),
         ("The answer (arabic numerals) is: \n\n 26", "phrase", "26"),
         ("the answer is Tuesday, I think", "phrase", "Tuesday, I think"),
         ("### Answer: **7**", "label", "7"),
@@ -39,7 +39,7 @@ def test_a_reward_never_comes_from_a_last_value() -> None:
 
 
 def test_a_heading_is_not_an_answer() -> None:
-    assert extract("#### Step 3: add\n4 + 5\nThe answer is 9.", EVAL).text == "9."
+    assert extract("#### Step 3: add\n4 + 5\nThe answer is 9.", EVAL).text == "9"
     assert extract("##### 3", EVAL).cue == "last_value"
 
 

@@ -12,6 +12,7 @@ from mathrl.rewards.syntax import Expression, Number, Power, Product, Sum, Symbo
 from mathrl.rewards.tokens import tokenize
 
 PRIME = 2**61 - 1
+OTHER_PRIME = 2**61 - 31
 X, Y = Symbol("x"), Symbol("y")
 
 
@@ -53,8 +54,14 @@ def test_rational_functions_by_hand(first: str, second: str, verdict: bool | Non
 
 
 def test_a_pole_at_every_point_is_no_verdict() -> None:
-    assert is_same_modular(Number(Fraction(1, PRIME)), Number(1)) is None
-    assert is_same_modular(Product((X, Power(Number(PRIME), Number(-1)))), X) is None
+    both = PRIME * OTHER_PRIME
+    assert is_same_modular(Number(Fraction(1, both)), Number(1)) is None
+    assert is_same_modular(Product((X, Power(Number(both), Number(-1)))), X) is None
+
+
+def test_a_number_that_is_zero_modulo_one_prime_is_seen_by_the_other() -> None:
+    assert is_same_modular(Number(PRIME), Number(0)) is False
+    assert is_same_modular(Number(OTHER_PRIME), Number(0)) is False
 
 
 WHOLE = st.integers(-9, 9).map(Number)
