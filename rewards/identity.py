@@ -111,7 +111,9 @@ def is_proportional(first: Expression, second: Expression, signs: Sequence[int])
         return None
     if any(abs(ratio - ratios[0]) > abs(ratios[0]) * 1e-40 for ratio in ratios):
         return False
-    return any(ratios[0] * sign > 0 for sign in signs)
+    if abs(ratios[0].imag) > abs(ratios[0]) * 1e-40:
+        return len(signs) == 2  # an equation may be multiplied by i, an inequality may not
+    return any(ratios[0].real * sign > 0 for sign in signs)
 
 
 def value_of(expression: Expression) -> Any:

@@ -381,7 +381,7 @@ class _Parser(Pratt):
     def read_integral(self) -> Expression:
         low, high = self.bounds()
         place = self.index
-        while (token := self.tokens[place]).kind != "end":
+        while place < len(self.tokens) and (token := self.tokens[place]).kind != "end":
             if token.kind == "word" and len(token.value) == 2 and token.value[0] == "d":
                 body, variable, after = self.tokens[self.index : place], token.value[1], place + 1
                 break

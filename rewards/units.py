@@ -208,9 +208,9 @@ def _is_preposition(words: Sequence[str], place: int) -> bool:
     return words[place + 1][0] != "^" and words[place + 1] not in ("/", "per")
 
 
-def _text_words(text: str) -> list[str]:
-    r"""Cut the text of a unit into words and powers: ``m\,s^{-1}``, ``miles per hour``."""
-    plain = re.sub(r"\\(?:,|cdot|;|:|!| |times)", " ", text).replace("-", "-")
+def _text_words(text: str) -> list[str] | None:
+    r"""Cut the text of a unit into words and powers: ``m\,s^{-1}``; None where there is more."""
+    plain = re.sub(r"\\(?:,|cdot|;|:|!| |times)", " ", text)
     words: list[str] = []
     for found in _UNIT_PART.finditer(plain):
         if found[1]:
@@ -219,8 +219,10 @@ def _text_words(text: str) -> list[str]:
             words.append(f"^{found[2]}")
         elif found[0] == "/":
             words.append("per")
-        elif found[0].strip("-~ .,;()"):
+        elif found[0].isdigit():
             words.append(found[0])
+        elif found[0].strip("-~ .,;()"):
+            return None
     return words
 
 
@@ -237,6 +239,8 @@ def _words(tokens: Sequence[Token]) -> list[str] | None:
         token = tokens[index]
         if token.kind in ("text", "word", "symbol"):
             found = _text_words(token.value)
+            if found is None:
+                return None
             has_digits = any(part.isdigit() for part in found)
             if has_digits or (not found and token.value.strip(" .,;")):
                 return None
