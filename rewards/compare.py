@@ -218,7 +218,7 @@ class Comparison:
             if renamed is not None:
                 return renamed
         left_set, right_set = real_set(first), real_set(second)
-        if left_set is not None and right_set is not None:
+        if left_set and right_set:
             return _same_letter(first, second) and is_same_set(left_set, right_set)
         if len(first.operators) == len(second.operators) == 1:
             return self.single_relations(first, second)

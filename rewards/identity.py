@@ -49,6 +49,7 @@ _MAX_NODES = 1_200
 _MAX_EXPONENT_BITS = 256
 _MAX_GAMMA = 10**12
 _MAX_ANGLE_BITS = 1_000
+_ENDLESS = float("inf")
 
 
 class _UndefinedError(ArithmeticError):
@@ -103,6 +104,8 @@ def is_proportional(first: Expression, second: Expression, signs: Sequence[int])
         except (_UndefinedError, ZeroDivisionError, ValueError, OverflowError):
             continue
         except _TooLargeError:
+            return None
+        if any(abs(side) == _ENDLESS for side in pair):
             return None
         if abs(pair[0]) < 1e-40 or abs(pair[1]) < 1e-40:
             return bool(abs(pair[0]) < 1e-40 and abs(pair[1]) < 1e-40) or None

@@ -131,7 +131,7 @@ def _spread(relation: Relation) -> Listing | None:
 
 def _listing_to_set(self: Comparison, listing: Listing, other: Value) -> Any:
     left, right = real_set(listing), real_set(other)
-    return left is not None and right is not None and is_same_set(left, right)
+    return bool(left and right) and is_same_set(left or (), right or ())
 
 
 def _sets(self: Comparison, first: Value, second: Value) -> Any:
@@ -140,7 +140,7 @@ def _sets(self: Comparison, first: Value, second: Value) -> Any:
     if isinstance(second, (*EXPRESSIONS, Quantity, Percent, Matrix)):
         return False
     left, right = real_set(first), real_set(second)
-    if left is not None and right is not None:
+    if left and right:  # an empty interval says something else than its emptiness
         return is_same_set(left, right)
     if isinstance(first, Interval):
         return _interval_ends(self, first, second)
@@ -342,7 +342,8 @@ def _bracketed(self: Comparison, first: Value, second: Value) -> Any:
     if not isinstance(first, Bracketed):
         return NotImplemented
     if isinstance(second, Bracketed):
-        is_pair = len(first.items) == 2 and not (_is_falling(first) and _is_falling(second))
+        is_point = self.policy.is_bracket_loose and _is_falling(first) and _is_falling(second)
+        is_pair = len(first.items) == 2 and not is_point
         if is_pair and _shape(first) != _shape(second):
             return False
         return self.ordered(first.items, second.items)

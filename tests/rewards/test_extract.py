@@ -51,7 +51,7 @@ def test_only_what_follows_the_last_thought_is_read() -> None:
 def test_conflicts_are_refused_by_value() -> None:
     assert grade(r"\boxed{1/2} \boxed{0.50}", "1/2", REWARD).status == "correct"
     assert grade(r"\boxed{x+1} \boxed{1+x}", "x+1", REWARD).status == "correct"
-    assert grade(r"\boxed{1} \boxed{one}", "1", REWARD).status == "undecided"
+    assert grade(r"\boxed{1} \boxed{two}", "1", REWARD).status == "undecided"
     assert grade("#### 1\n#### 2", "2", REWARD).status == "undecided"
     assert grade(r"\boxed{1}. Wait, no. \boxed{2}", "2", REWARD).status == "correct"
 
