@@ -8,13 +8,23 @@ are taken off, and what is left is an expression for the parser. Text that is tr
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from mathrl.rewards.latex import parse
 from mathrl.rewards.literals import ParseError, number
 from mathrl.rewards.matrices import combination, environment
-from mathrl.rewards.notation import WORD_FUNCTIONS
+from mathrl.rewards.pieces import (
+    CLOSINGS,
+    OPENINGS,
+    bare,
+    closes_at_end,
+    is_plain_angle,
+    is_point,
+    rejoined,
+    split,
+    trimmed,
+)
 from mathrl.rewards.relations import WHOLE, is_name, renamed, signed
 from mathrl.rewards.special import comma_variants, number_of_words, read_special
 from mathrl.rewards.syntax import (
@@ -45,11 +55,8 @@ from mathrl.rewards.values import (
 )
 
 RELATIONS = frozenset(("=", "<", ">", "<=", ">=", "!=", "approx", "in", "equiv", "notin"))
-_OPENINGS = frozenset(("(", "[", "{", "{set", "<angle", "lfloor", "lceil"))
-_CLOSINGS = frozenset((")", "]", "}", "set}", "angle>", "rfloor", "rceil"))
 _SEPARATORS = frozenset((",", ";", "and", "or", "newline", "implies"))
 _QUANTIFIERS = frozenset(("exists", "nexists", "forall", "neg"))
-_LEADING = frozenset((",", ";", ":", "newline", "therefore", "implies", "."))
 _MODULI = frozenset(("pmod", "mod"))
 _INFIX = frozenset(("over", "choose", "atop"))
 _MAX_ITEMS = 200
@@ -166,14 +173,14 @@ class _Reader:
         if self.depth > _MAX_DEPTH:
             raise ParseError("nested too deep")
         try:
-            return self.listing(_trimmed(tokens))
+            return self.listing(trimmed(tokens))
         finally:
             self.depth -= 1
 
     def listing(self, tokens: Sequence[Token]) -> Value:
         if not tokens:
             raise ParseError("nothing to read")
-        pieces, found = _split(tokens, _SEPARATORS)
+        pieces, found = split(tokens, _SEPARATORS)
         if not found:
             return self.relation(tokens)
         has_equation = any(token.kind in RELATIONS for token in tokens)
@@ -181,8 +188,8 @@ class _Reader:
             raise ParseError("a statement")
         if "implies" in found:  # of a derivation only the end is the answer
             last = max(index for index, kind in enumerate(found) if kind == "implies")
-            return self.listing(_rejoined(tokens, pieces, last + 1))
-        parts = [piece for piece in (_trimmed(piece) for piece in pieces) if piece]
+            return self.listing(rejoined(tokens, pieces, last + 1))
+        parts = [piece for piece in (trimmed(piece) for piece in pieces) if piece]
         if len(parts) > _MAX_ITEMS:
             raise ParseError("too many items")
         if len(parts) == 1:
@@ -194,9 +201,9 @@ class _Reader:
     def relation(self, tokens: Sequence[Token]) -> Value:
         if any(token.kind == "where" for token in tokens):
             return self.conditional(tokens)
-        pieces, operators = _split(tokens, RELATIONS)
+        pieces, operators = split(tokens, RELATIONS)
         if not operators:
-            if len(tokens) > 4 and tokens[1].kind == "(" and _is_point(tokens):  # A(1, 2)
+            if len(tokens) > 4 and tokens[1].kind == "(" and is_point(tokens):  # A(1, 2)
                 return Relation((Symbol(tokens[0].value), self.set(tokens[1:])), ("=",))
             return self.set(tokens)
         if not pieces[0]:
@@ -217,14 +224,14 @@ class _Reader:
         residue, modulus = last[:place], last[place + 1 :]
         if residue and residue[-1].kind == "(":
             residue, modulus = residue[:-1], modulus[:-1]
-        divisor = parse(_bare(modulus))
+        divisor = parse(bare(modulus))
         value = Call("class", (Call("mod", (self.expression(residue), divisor)), divisor))
         return Relation((self.side(pieces[0]), value), ("=",))
 
     def conditional(self, tokens: Sequence[Token]) -> Value:
         """Read ``x + 1 if x > 0``: a value and its condition."""
-        pieces, _ = _split(tokens, ("where",))
-        pieces = [piece for piece in (_trimmed(piece) for piece in pieces) if piece]
+        pieces, _ = split(tokens, ("where",))
+        pieces = [piece for piece in (trimmed(piece) for piece in pieces) if piece]
         if len(pieces) != 2:
             raise ParseError("a condition without its value")
         return Relation((self.relation(pieces[0]), self.condition(pieces[1])), ("if",))
@@ -240,7 +247,7 @@ class _Reader:
         if len(tokens) == 1 and tokens[0].kind == "word" and len(tokens[0].value) <= _MAX_LETTERS:
             return parse(tokens)  # beside an equals sign nRT is three letters
         try:
-            return self.set(_trimmed(tokens))
+            return self.set(trimmed(tokens))
         except ParseError:
             words = " ".join(token.value for token in tokens)
             if any(token.kind not in ("word", "text", "symbol", "command") for token in tokens):
@@ -251,15 +258,15 @@ class _Reader:
         if not tokens:
             raise ParseError("nothing to read")
         for operator in ("cup", "setminus", "cap"):
-            pieces, found = _split(tokens, (operator,))
+            pieces, found = split(tokens, (operator,))
             if found:
-                parts = tuple(_as_set(self.set(_trimmed(piece))) for piece in pieces if piece)
+                parts = tuple(_as_set(self.set(trimmed(piece))) for piece in pieces if piece)
                 return parts[0] if len(parts) == 1 else Union(parts, operator)
         return self.bracketed(tokens)
 
     def bracketed(self, tokens: Sequence[Token]) -> Value:
         first, last = tokens[0].kind, tokens[-1].kind
-        if first in _OPENINGS and last in _CLOSINGS and _closes_at_end(tokens):
+        if first in OPENINGS and last in CLOSINGS and closes_at_end(tokens):
             inner = tokens[1:-1]
             if first == "{set":
                 return self.braced(inner)
@@ -285,8 +292,8 @@ class _Reader:
     def items(self, inner: Sequence[Token], first: str, last: str) -> Value:
         opening = "<" if first == "<angle" else first
         closing = ">" if last == "angle>" else last
-        pieces, found = _split(inner, (",", ";"))
-        parts = [piece for piece in (_trimmed(piece) for piece in pieces) if piece]
+        pieces, found = split(inner, (",", ";"))
+        parts = [piece for piece in (trimmed(piece) for piece in pieces) if piece]
         if not found:
             if not parts:
                 raise ParseError("empty brackets")
@@ -306,7 +313,7 @@ class _Reader:
         if not inner:
             return Braced(())
         for bar in ("|", ":"):
-            pieces, found = _split(inner, (bar,))
+            pieces, found = split(inner, (bar,))
             if len(found) == 1:
                 return self.described(pieces[0], pieces[1])
         inside = self.value(inner)
@@ -391,13 +398,13 @@ class _Reader:
         if token.kind == "/":  # 10 / day
             return place + 1 < len(tokens) and tokens[place + 1].kind in ("word", "text")
         if token.kind == "degree" and before.kind != "^":
-            return _is_plain_angle(tokens[:place])
+            return is_plain_angle(tokens[:place])
         if token.kind == "word":
             if not any(earlier.kind == "number" for earlier in tokens[:place]):
                 return False
             is_long = token.is_spaced and (len(token.value) >= 3 or token.value in SMALL_WORDS)
             return is_unit(token.value) or is_long or scale_of(token.value) is not None
-        if token.kind == "^" and _is_plain_angle(tokens[:place]):
+        if token.kind == "^" and is_plain_angle(tokens[:place]):
             return [part.kind for part in tokens[place + 1 :][:3]] in (
                 ["degree"],
                 ["{", "degree", "}"],
@@ -443,7 +450,7 @@ class _Reader:
         return Quantity(value, unit)
 
     def ratio(self, tokens: Sequence[Token]) -> Value:
-        pieces, found = _split(tokens, (":",))
+        pieces, found = split(tokens, (":",))
         if not found:
             return self.expression(tokens)
         if not all(pieces):
@@ -501,71 +508,6 @@ def _with_parameter(items: Sequence[Value]) -> Sequence[Value]:
     return items
 
 
-def _is_point(tokens: Sequence[Token]) -> bool:
-    name = tokens[0]
-    if name.kind != "symbol" or not name.value.isupper() or name.value in "CP":
-        return False
-    return _closes_at_end(tokens[1:]) and any(token.kind == "," for token in tokens)
-
-
-def _is_plain_angle(tokens: Sequence[Token]) -> bool:
-    """Tell whether degrees belong to all that stands before them: not so in ``\\sin 30^\\circ``."""
-    return not any(
-        (token.kind == "command" and token.value in WORD_FUNCTIONS - {"sqrt"})
-        or (token.kind in ("+", "-") and place > 0)
-        for place, token in enumerate(tokens)
-    )
-
-
-def _trimmed(tokens: Sequence[Token]) -> Sequence[Token]:
-    start, end = 0, len(tokens)
-    while start < end and tokens[start].kind in _LEADING:
-        start += 1
-    while end > start and tokens[end - 1].kind in (",", ";", ":", "newline"):
-        end -= 1
-    return tokens[start:end]
-
-
-def _split(
-    tokens: Sequence[Token], kinds: Iterable[str]
-) -> tuple[list[Sequence[Token]], list[str]]:
-    """Cut tokens at separators that no bracket holds; also list the separators."""
-    depth, start = 0, 0
-    pieces: list[Sequence[Token]] = []
-    found: list[str] = []
-    for place, token in enumerate(tokens):
-        kind = token.kind
-        if kind in _OPENINGS:
-            depth += 1
-        elif kind in _CLOSINGS:
-            depth = max(0, depth - 1)
-        elif kind == "environment":
-            depth += 1 if token.value.startswith("begin") else -1
-        elif depth == 0 and kind in kinds:
-            pieces.append(tokens[start:place])
-            found.append(kind)
-            start = place + 1
-    pieces.append(tokens[start:])
-    return pieces, found
-
-
-def _rejoined(
-    tokens: Sequence[Token], pieces: Sequence[Sequence[Token]], first: int
-) -> Sequence[Token]:
-    skipped = sum(len(piece) + 1 for piece in pieces[:first])
-    return tokens[skipped:]
-
-
-def _closes_at_end(tokens: Sequence[Token]) -> bool:
-    """Tell whether the first bracket is closed by the last token."""
-    depth = 0
-    for token in tokens[:-1]:
-        depth += (token.kind in _OPENINGS) - (token.kind in _CLOSINGS)
-        if depth == 0:
-            return False
-    return True
-
-
 def _as_set(value: Value) -> Value:
     if isinstance(value, Bracketed) and len(value.items) == 2:
         low, high = value.items
@@ -579,13 +521,6 @@ def _listing(items: Sequence[Value], joiner: str) -> Value:
     for item in items:
         flat.extend(item.items if isinstance(item, Listing) else signed(item))
     return Listing(tuple(flat), joiner)  # type: ignore[arg-type]
-
-
-def _bare(tokens: Sequence[Token]) -> Sequence[Token]:
-    """Take off the braces or brackets around a modulus."""
-    while len(tokens) > 2 and tokens[0].kind in ("{", "(") and tokens[-1].kind in ("}", ")"):
-        tokens = tokens[1:-1]
-    return tokens
 
 
 def _named_set(tokens: Sequence[Token]) -> Value:
