@@ -56,6 +56,9 @@ from mathrl.rewards.values import (
 
 RELATIONS = frozenset(("=", "<", ">", "<=", ">=", "!=", "approx", "in", "equiv", "notin"))
 _SEPARATORS = frozenset((",", ";", "and", "or", "newline", "implies"))
+_FORMULA_KINDS = frozenset(
+    ("number", "symbol", "command", "+", "-", "*", "/", "^", "_", "(", ")", "{", "}", "!", "|")
+)
 _QUANTIFIERS = frozenset(("exists", "nexists", "forall", "neg"))
 _MODULI = frozenset(("pmod", "mod"))
 _INFIX = frozenset(("over", "choose", "atop"))
@@ -161,6 +164,16 @@ def words_of(text: str) -> str:
     return " ".join(found).lower() + (" ?" if "?" in text else "")
 
 
+def _may_measure(tokens: Sequence[Token]) -> bool:
+    """Tell what may be a number with its unit or its base: 5 m/s, 20 min, 1011_2."""
+    if len(tokens) < 2:
+        return False
+    is_measure = tokens[0].kind == "number" and (
+        tokens[1].kind == "_" or (tokens[1].kind == "symbol" and tokens[1].is_spaced)
+    )
+    return len(tokens) == 2 or is_measure or tokens[-1].value in ("min", "Omega")
+
+
 class _Reader:
     """Reads values from tokens, from the outside in."""
 
@@ -180,6 +193,8 @@ class _Reader:
     def listing(self, tokens: Sequence[Token]) -> Value:
         if not tokens:
             raise ParseError("nothing to read")
+        if _FORMULA_KINDS.issuperset({token.kind for token in tokens}) and not _may_measure(tokens):
+            return self.expression(tokens)  # nothing in it joins, relates or measures
         pieces, found = split(tokens, _SEPARATORS)
         if not found:
             return self.relation(tokens)

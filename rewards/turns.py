@@ -60,17 +60,23 @@ def own_text(completion: str, policy: Policy) -> tuple[str | None, str]:
     text = text[-policy.max_characters :]
     if _may_have_turns(text):
         text = _own_turn(text)
-    if (
-        "```" in text
-        or "verbatim" in text
-        or "<!--" in text
-        or "\\verb" in text
-        or "%" in text
-        or "comment" in text
-        or "iffalse" in text
-    ):
+    if _may_hide(text):
         text = _UNSEEN.sub(" ", text)
     return text, ""
+
+
+def _may_hide(text: str) -> bool:
+    """Look for the marks of what no reader sees, quickly: most texts have none."""
+    return (
+        "```" in text
+        or "<!--" in text
+        or "\\verb" in text
+        or "{verb" in text
+        or "{comment" in text
+        or "\\iffalse" in text
+        or "\n%" in text
+        or text.startswith("%")
+    )
 
 
 def _after_thinking(text: str, policy: Policy) -> str | None:
@@ -113,7 +119,9 @@ def _may_have_turns(text: str) -> bool:
         or "SER:" in text
         or "eference" in text
         or "round truth" in text
-        or "er:" in text
+        or "cher:" in text
+        or "ader:" in text
+        or "dge:" in text
         or "stem:" in text
         or "###" in text
         or "Question:" in text
