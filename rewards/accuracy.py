@@ -87,9 +87,13 @@ def completion_text(completion: str | Sequence[Message]) -> str:
     if isinstance(completion, str):
         return completion
     last = completion[-1] if isinstance(completion, Sequence) and completion else None
-    content = last.get("content") if isinstance(last, Mapping) else None
-    if isinstance(content, str):
+    content = last.get("content", last) if isinstance(last, Mapping) else last
+    if content is None and isinstance(last, Mapping):
+        return ""  # a message that only calls a tool says nothing
+    if isinstance(content, str) and isinstance(last, Mapping):
         return content
+    if isinstance(content, list) and all(isinstance(part, Mapping) for part in content):
+        return "".join(str(part.get("text", "")) for part in content)
     raise GradingError(
         f"a completion must be a string or a list of messages with text, not {completion!r:.80}"
     )

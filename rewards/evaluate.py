@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from mathrl.rewards.normal import TooLargeError, normal_form
@@ -23,7 +24,6 @@ _MAX_STEPS = 20_000
 _MAX_EXPONENT_BITS = 256
 _MAX_GAMMA = 10**12
 _MAX_ANGLE_BITS = 1_000
-_CONTEXTS: dict[int, Any] = {}
 _Function = Callable[..., Any]
 
 
@@ -66,19 +66,25 @@ def _rational_exponent(node: Expression) -> Fraction | int | None:
         return None
 
 
+@cache
+def _context(digits: int) -> Any:
+    """Make an mpmath context of our own: nobody else's precision changes."""
+    from mpmath import MPContext
+
+    context = MPContext()
+    context.dps = digits
+    return context
+
+
 class Evaluation:
     """One evaluation at one point, counted step by step."""
 
     def __init__(
         self, values: dict[str, Fraction], *, is_complex: bool, digits: int = DIGITS
     ) -> None:
-        from mpmath import MPContext
-
-        global _CONTEXTS
-        if digits not in _CONTEXTS:
-            _CONTEXTS[digits] = MPContext()
-            _CONTEXTS[digits].dps = digits
-        self.mp = _CONTEXTS[digits]
+        self.mp = _context(digits)
+        self.largest = self.mp.mpf(0)
+        """The largest number met on the way: it says how much rounding may have taken."""
         self.values: dict[str, Any] = {key: self.fraction(value) for key, value in values.items()}
         self.is_complex = is_complex
         self.steps = 0
@@ -100,7 +106,7 @@ class Evaluation:
             case Constant(name):
                 return self.constant(name)
             case Sum(terms):
-                return sum((self.value(term) for term in terms), self.mp.mpf(0))
+                return self.sum([self.value(term) for term in terms])
             case Product(factors):
                 product = self.mp.mpf(1)
                 for factor in factors:
@@ -113,6 +119,12 @@ class Evaluation:
             case Binder():
                 return self.binder(node)
         raise TooMuchError
+
+    def sum(self, terms: list[Any]) -> Any:
+        for term in terms:
+            if abs(term) > self.largest:
+                self.largest = abs(term)
+        return sum(terms, self.mp.mpf(0))
 
     def unknown(self, name: str) -> Any:
         raise TooMuchError

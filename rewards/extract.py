@@ -94,17 +94,24 @@ _CORRECTION = re.compile(
 )
 _CHANGES_BEFORE = re.compile(
     r"(?:[-+/^_0-9]|(?<!\*)\*|\\(?:times|cdot|div|pm|phantom\s*\{|neg|lnot)"
-    r"|\\sqrt\s*\{|\\frac\s*(?:\{[^{}]*\}|[0-9])\s*\{)[ \t]*$"
+    r"|\\sqrt\s*\{|\\[dt]?frac\s*\{|\\[a-z]{2,6}\s*\(|\\frac\s*(?:\{[^{}]*\}|[0-9])\s*\{)[ \t]*$"
 )
+_MARKDOWN_BEFORE = re.compile(r"(?:(?:^|(?<=\n))[ \t]*(?:[-*+>]|[0-9]+\.)[ \t]+|[*_]+)+$")
 _CHANGES_AFTER = re.compile(
-    r"(?:[\^_0-9]|!(?=\s*\$)|\\?%|\s*(?:[+*/]|-\s*[0-9A-Za-z\\])|[A-Za-z]|\\(?:times|cdot|div|pm|pi|sqrt)"
-    r"|[\s$]*(?:million|billion|thousand|hundred|dozen|percent|squared|cubed)\b)"
+    r"(?:[\^_0-9]|!(?=\s*\$)|\\?%|\)\s*[\^!]|\s*(?:[+/]|\*\s*[0-9]|-\s*[0-9\\])|[A-Za-z]"
+    r"|\s*\\(?:times|cdot|div|pm|pi|sqrt)(?![A-Za-z])"
+    r"|[\s$]*(?:\\text\s*\{\s*)?(?:million|billion|thousand|hundred|dozen|percent|squared|cubed)\b)"
 )
 _DENIES_BEFORE = re.compile(
     r"(?:\\neq?|\u2260|(?:[\s$]|^)[<>]=?|\\[lg](?:e|t|eq|eqslant)|\bnot|n't|[0-9]\$?\s*,|\bor)\s*\$?\s*$"
 )
 _DENIES_AFTER = re.compile(
     r"[\s$.]*(?:\(?or\b|is (?:wrong|incorrect|not|false)|,\s*\$?[0-9])", re.IGNORECASE
+)
+_TAKEN_BACK = re.compile(
+    r"[\s$.)]*(?:no\b|on second thought|but it could|hmm|that is wrong|or rather)"
+    r"[^.\n]{0,40}?-?[0-9]",
+    re.IGNORECASE,
 )
 _MAX_CANDIDATES = 400
 """Uses of a cue that are compared with one another; a flood of boxes says nothing more."""
@@ -158,15 +165,27 @@ def _find_boxes(text: str, policy: Policy) -> Extraction | None:
         return Extraction(cue="box", status="undecided", reason=why)
     parts = tuple(box.content for box in row) if len(row) > 1 else ()
     rivals = _rivals(text, found) if policy.is_conflict_refused and len(found) > 1 else ()
+    if policy.is_conflict_refused:
+        rivals += _said_after(text[last.end :], policy)
     return _found(answer, "box", parts=parts, rivals=rivals)
+
+
+def _said_after(text: str, policy: Policy) -> tuple[str, ...]:
+    """List the answer that other cues give after the last box: it must be the same."""
+    for find in (_find_tags, _find_hashes, _find_phrases, _find_labels):
+        if (found := find(text, policy)) is not None and found.text:
+            return (found.text,)
+    return ()
 
 
 def _is_part_of_more(text: str, box: Box) -> str | None:
     """Say why a box is not the whole answer: what touches it changes it, or takes it back."""
-    before, after = text[max(0, box.start - 60) : box.start], text[box.end : box.end + 60]
+    before, after = text[max(0, box.start - 60) : box.start], text[box.end : box.end + 200]
+    before = _MARKDOWN_BEFORE.sub(" ", before)
+    after = after.lstrip("*_") if before[-1:].isspace() or not before else after
     if _CHANGES_BEFORE.search(before) or _CHANGES_AFTER.match(after):
         return "the box is only a part of a formula"
-    if _DENIES_BEFORE.search(before) or _DENIES_AFTER.match(after):
+    if _DENIES_BEFORE.search(before) or _DENIES_AFTER.match(after) or _TAKEN_BACK.match(after):
         return "the box is taken back, or one answer of several"
     return None
 
@@ -203,7 +222,7 @@ def _key(answer: str) -> str:
 
 
 def _find_tags(text: str, policy: Policy) -> Extraction | None:
-    if "<answer" not in text.lower():
+    if "<" not in text or "<answer" not in text.lower():
         return None
     pieces = _TAG.split(text)[1:]
     contents = [piece.partition("</")[0].strip() for piece in pieces]

@@ -10,7 +10,7 @@ taken to live where the root does. Every operation has a budget, so nothing here
 import random
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from mathrl.rewards.evaluate import DIGITS, Evaluation, TooMuchError, UndefinedError, letters_in
 from mathrl.rewards.modular import is_same_modular
@@ -21,8 +21,11 @@ from mathrl.rewards.syntax import (
     children,
 )
 
-_AGREE = 45
-"""Digits of 60 that must agree; rounding takes a few."""
+_AGREE = 40
+"""Digits in which equal values agree."""
+_LOST = 10
+"""Last digits that rounding may spoil."""
+_MARGIN = 1_000
 _SIZES: tuple[int | Fraction, ...] = (
     1,
     2,
@@ -198,59 +201,49 @@ def _compare_at(
     first: Expression, second: Expression, values: dict[str, Fraction], *, is_complex: bool
 ) -> bool | None:
     """Compare at one point; None where a side has no value there and that proves nothing."""
-    results, edges = [], []
-    for side in (first, second):
-        try:
-            results.append(Evaluation(values, is_complex=is_complex).value(side))
-        except UndefinedError as error:
-            edges.append(error.is_edge)
-        except (ZeroDivisionError, ValueError, OverflowError):
-            edges.append(False)
-    if len(results) == 2:
-        return _agree(first, second, results, values, is_complex=is_complex)
-    return False if len(edges) == 1 and edges[0] else None
+    for digits in (DIGITS, 3 * DIGITS):  # what is lost in rounding may show with more digits
+        sides: list[_Side] = []
+        edges: list[bool] = []
+        for side in (first, second):
+            evaluation = Evaluation(values, is_complex=is_complex, digits=digits)
+            try:
+                sides.append(_Side(evaluation.value(side), evaluation))
+            except UndefinedError as error:
+                edges.append(error.is_edge)
+            except (ZeroDivisionError, ValueError, OverflowError):
+                edges.append(False)
+        if edges:
+            return False if edges == [True] else None
+        verdict = _agree(sides[0], sides[1], digits)
+        if verdict is not NotImplemented:
+            return verdict  # type: ignore[no-any-return]
+    return None
 
 
-def _agree(
-    first: Expression,
-    second: Expression,
-    results: Sequence[Any],
-    values: dict[str, Fraction],
-    *,
-    is_complex: bool,
-) -> bool | None:
-    from mpmath import mp
+class _Side(NamedTuple):
+    """The value of one side and the evaluation that gave it."""
 
-    left, right = results
-    with mp.workdps(DIGITS):
-        if mp.isinf(left) or mp.isinf(right):
-            return bool(left == right)
-        gap = abs(left - right)
-        size = max(abs(left), abs(right))
-        if gap <= size * mp.mpf(10) ** -_AGREE:
-            # of a number with more digits than these, agreement proves nothing
-            is_readable = size == 0 or abs(mp.log10(size)) < DIGITS
-            return True if is_readable else None
-        is_plain = size < mp.mpf(10) ** (DIGITS // 4)
-        if gap > mp.mpf(10) ** -(_AGREE // 2) and is_plain and not _cancels(left, right):
-            return False
-    # a tiny gap is rounding if it shrinks with more digits, and a difference if it stays
-    try:
-        finer = [
-            Evaluation(values, is_complex=is_complex, digits=3 * DIGITS).value(side)
-            for side in (first, second)
-        ]
-    except (UndefinedError, ZeroDivisionError, ValueError, OverflowError):
-        return None
-    with mp.workdps(3 * DIGITS):
-        left, right = finer
-        finest = abs(left - right)
-        if finest < gap * mp.mpf(10) ** -DIGITS:
-            return True
-        # what cancels at any precision says nothing: e^(2x) - (e^(2x) - 1) far from zero
-        return None if _cancels(left, right) else False
+    value: Any
+    evaluation: Evaluation
 
 
-def _cancels(left: Any, right: Any) -> bool:
-    """Tell a pair of which one is lost in rounding: exactly 0 beside something else."""
-    return bool((left == 0) != (right == 0))
+def _agree(first: _Side, second: _Side, digits: int) -> Any:
+    """Compare two values within the rounding of what they were computed from.
+
+    True or False; None where the values have more digits than were computed; NotImplemented where
+    more digits may tell.
+    """
+    mp = first.evaluation.mp
+    left, right = first.value, second.value
+    if mp.isinf(left) or mp.isinf(right):
+        return bool(left == right)
+    gap, size = abs(left - right), max(abs(left), abs(right))
+    largest = max(first.evaluation.largest, second.evaluation.largest, size)
+    noise = largest * mp.mpf(10) ** (_LOST - digits)
+    if gap > noise * _MARGIN:
+        return False
+    if noise <= size * mp.mpf(10) ** -_AGREE:
+        return True if size < mp.mpf(10) ** DIGITS else None
+    if digits > DIGITS and noise < mp.mpf(10) ** -DIGITS:
+        return True  # both are 0 as far as 180 digits can tell
+    return NotImplemented

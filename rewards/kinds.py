@@ -22,6 +22,7 @@ from mathrl.rewards.syntax import (
     Sum,
     Symbol,
 )
+from mathrl.rewards.units import Unit
 from mathrl.rewards.values import (
     EXPRESSIONS,
     Based,
@@ -198,6 +199,11 @@ def _quantity(self: Comparison, first: Value, second: Value) -> Any:
     return NotImplemented
 
 
+def _counted(unit: Unit) -> str:
+    """Give the noun that a number counts, in the singular: 5 boys are not 5 girls."""
+    return unit.name.split()[-1].removesuffix("s") if unit.name else ""
+
+
 def _quantities(self: Comparison, first: Quantity, second: Quantity) -> Verdict:
     one, other = first.unit, second.unit
     if one.is_generic != other.is_generic:  # 5 units, whatever they are
@@ -205,7 +211,7 @@ def _quantities(self: Comparison, first: Quantity, second: Quantity) -> Verdict:
     if one.is_symbol and other.is_symbol and one.name != other.name:
         return False
     if not (one.is_known and other.is_known):
-        if self.policy.is_unit_strict and one.is_known != other.is_known:
+        if self.policy.is_unit_strict and _counted(one) != _counted(other):
             return False
         return self.is_equal(first.value, second.value)
     if one.dimension != other.dimension:
@@ -407,6 +413,10 @@ def _listings(self: Comparison, first: Listing | Braced, second: Listing | Brace
     verdict = self.unordered(first.items, second.items)
     if verdict is not False:
         return verdict
+    for one, other in ((first, second), (second, first)):
+        in_order = _named_values(one)
+        if in_order is not None and _named_values(other) is None:
+            return self.ordered(in_order, other.items)
     is_named = [
         [assignment(item) is not None for item in listing.items] for listing in (first, second)
     ]

@@ -36,7 +36,7 @@ MAX_BITS = 20_000
 _MAX_COEFFICIENT_BITS = 100_000
 _MAX_STEPS = 20_000
 _MAX_TRIAL_DIVISOR = 2_000
-_I = "~i"
+_I, _ENDLESS = "~i", "~oo"
 _ONE: Monomial = ()
 
 
@@ -76,7 +76,10 @@ def normal_form(expression: Expression) -> Normal:
         ZeroDivisionError: A denominator is zero.
     """
     work = _Work()
-    return Normal(work.terms(expression), work.is_pure)
+    terms = work.terms(expression)
+    if work.is_endless and terms.keys() - {((_ENDLESS, 1),)}:
+        raise TooLargeError("infinity is no number to reckon with")
+    return Normal(terms, work.is_pure)
 
 
 class _Work:
@@ -84,6 +87,7 @@ class _Work:
 
     def __init__(self) -> None:
         self.is_pure = True
+        self.is_endless = False
         self.steps = 0
         self.values: dict[str, Rational] = {}
 
@@ -110,7 +114,7 @@ class _Work:
     def constant(self, node: Constant) -> Terms:
         if node.name == "i":
             return {((_I, 1),): 1}
-        self.is_pure &= node.name != "oo"
+        self.is_endless |= node.name == "oo"
         return {((f"~{node.name}", 1),): 1}
 
     def sum(self, node: Sum) -> Terms:

@@ -54,7 +54,6 @@ WORD_FUNCTIONS = words(
     "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp sqrt gcd lcm max min"
     " floor ceil abs det mod cis"
 )
-UPRIGHT_FUNCTIONS = words("proj Re Im sgn sign arg arcsec arccsc")
 UPRIGHT_LETTERS = frozenset("abcdeijknpqrtxyz")
 """Letters that are symbols also when set upright; others are units there."""
 JOINABLE = words("sin cos tan cot sec csc arcsin arccos arctan log ln")

@@ -27,7 +27,7 @@ class Policy:
     is_percent_loose: bool
     """Take 25% for 25 as well as for 1/4; else for 1/4 only."""
     is_unit_strict: bool
-    """A unit must be the unit of the known answer; else units are compared where both have one."""
+    """Where both have a unit or a counted noun, it must be the same; else 1 m is 100 cm."""
     is_base_strict: bool
     """A number in a base other than ten must show its base; else the digits may stand alone."""
     is_unevaluated_accepted: bool
@@ -35,7 +35,8 @@ class Policy:
     is_order_loose: bool
     r"""Take ``\{2,1\}`` and ``2, 1`` for ``1, 2``; tuples in brackets always keep their order."""
     is_bracket_loose: bool
-    """Take a vector in any brackets, upright or flat, and an inequality for its interval."""
+    """Take forms that say the same in other signs: a flat list for a tuple, ``3:4`` for 3/4,
+    ``\\{5\\}`` for 5, a comma for a decimal point, another letter for a free constant."""
     relative_tolerance: float
     """How far a rounded decimal may be from an exact value, relative to it; 0 for exact."""
     min_rounded_digits: int
@@ -52,7 +53,7 @@ class Policy:
     """Wall time of tier 4 for one grade; the other tiers have budgets instead."""
 
     def __hash__(self) -> int:
-        """Hash the name alone: a policy is a key of every look-up, and few share a name."""
+        """Hash the name alone, for speed; equality still compares every field."""
         return hash(self.name)
 
     def __post_init__(self) -> None:

@@ -79,7 +79,8 @@ def real_set(value: Value) -> RealSet | None:
             return _combined([real_set(part) for part in parts], operator)
         case Listing(items, joiner):
             pieces = [real_set(item) for item in items]
-            if not any(_is_range(item) for item in items):
+            letters = {letter for item in items if (letter := _letter_of(item)) is not None}
+            if not any(_is_range(item) for item in items) or len(letters) > 1:
                 return None
             common = _combined(pieces, "cup" if joiner == "or" else "cap")
             # "x < 1, x > 3" means one or the other
@@ -95,6 +96,14 @@ def real_set(value: Value) -> RealSet | None:
         case Quantity(inner, _):
             return real_set(inner) if isinstance(inner, Interval) else None
     return None
+
+
+def _letter_of(value: Value) -> Value | None:
+    """Give what an inequality or an equation is about: its letter, or the function in it."""
+    if not isinstance(value, Relation):
+        return None
+    named = [side for side in value.sides if isinstance(side, Symbol | Call)]
+    return named[0] if named else value.sides[0]
 
 
 def _is_range(value: Value) -> bool:

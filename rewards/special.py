@@ -57,6 +57,8 @@ def read_special(text: str) -> tuple[Value, ...] | None:
             clock = _clock(hours, minutes, half)
             if half:
                 return (clock,)
+            if found[2][0] == "0":
+                return (clock,)
             return (clock, Ratio((Number(hours), Number(minutes))))
     if text[-1:] in "mM.}" and text[:1].isdigit() and (found := _HOUR.fullmatch(text)):
         return (_clock(int(found[1]), 0, f"{found[2].lower()}m"),)
@@ -112,18 +114,43 @@ def number_of_words(words: str) -> Fraction | None:
     Args:
         words: Lower case, single spaces.
     """
-    total, current, is_number = 0, 0, False
-    parts = [part for part in words.replace("-", " ").split() if part != "and"]
+    total, current, last = 0, 0, ""
+    parts = words.replace("-", " ").split()
     for place, part in enumerate(parts):
-        if part in _COUNTS:
-            current += _COUNTS[part]
-        elif part == "hundred" and current:
-            current *= 100
-        elif part in _LARGE and current:
-            total, current = total + current * _LARGE[part], 0
-        elif part.rstrip("s") in _PARTS and is_number and place == len(parts) - 1:
-            return Fraction(total + current, _PARTS[part.rstrip("s")])
-        else:
+        kind = _kind_of(part)
+        if (last, kind) not in _FOLLOWS:
             return None
-        is_number = True
-    return Fraction(total + current) if is_number else None
+        if kind == "part":
+            is_last = place == len(parts) - 1
+            return Fraction(total + current, _PARTS[part.rstrip("s")]) if is_last else None
+        if kind in ("unit", "ten"):
+            current += _COUNTS[part]
+        elif kind == "hundred":
+            current *= 100
+        elif kind == "large":
+            total, current = total + current * _LARGE[part], 0
+        last = kind
+    return Fraction(total + current) if last not in ("", "and") else None
+
+
+_FOLLOWS = frozenset(
+    (before, after)
+    for before, afters in {
+        "": "unit ten",
+        "unit": "hundred large part",
+        "ten": "unit large part",
+        "hundred": "and unit ten large",
+        "large": "and unit ten",
+        "and": "unit ten",
+    }.items()
+    for after in afters.split()
+)
+"""Which word of a number may follow which: one two is no number."""
+
+
+def _kind_of(word: str) -> str:
+    if word in _COUNTS:
+        return "ten" if _COUNTS[word] >= 20 else "unit"
+    if word in ("hundred", "and"):
+        return word
+    return "large" if word in _LARGE else "part" if word.rstrip("s") in _PARTS else "other"

@@ -32,9 +32,10 @@ _NEW_PROBLEM = re.compile(r"\n[ \t]*\n\s*(?:Question|Problem|Q)\s*:")
 _ANSWERED = re.compile(r"answer|boxed|####", re.IGNORECASE)
 _DIGIT = re.compile(r"[0-9]")
 _UNSEEN = re.compile(
-    r"<!--.*?-->|```(?:python|py|cpp|java|javascript)\b.*?```"
-    r"|\\begin\{verbatim\}.*?\\end\{verbatim\}|\\iffalse\b.*?\\fi\b|\\begin\{comment\}.*?\\end\{comment\}"
-    r"|(?m:^[ \t]*%[^\n]*$)|\\verb(?P<mark>[|!+]).*?(?P=mark)",
+    r"<!--.*?(?:-->|\Z)|```(?:python|py|cpp|java|javascript)\b.*?(?:```|\Z)"
+    r"|\\begin\{verbatim\}.*?(?:\\end\{verbatim\}|\Z)"
+    r"|\\iffalse\b.*?(?:\\fi\b|\Z)|\\begin\{comment\}.*?(?:\\end\{comment\}|\Z)"
+    r"|(?m:^[ \t]*%[^\n]*$)|\\verb(?P<mark>[|!+])[^\n]*?(?:(?P=mark)|$)",
     re.DOTALL,
 )
 

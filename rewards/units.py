@@ -74,7 +74,9 @@ _NOT_UNITS = words(
     " thousandths millionth millionths twelfth twelfths score couple pair pairs not never but"
     " except mod over choose factorial if then maybe perhaps probably possibly roughly approx"
     " approximately about around ish guess hopefully wrong incorrect false excluded unless bn mil"
-    " lakh crore quadrillion pct percentage ppm mille basis hex octal binary negative unlikely"
+    " lakh crore quadrillion more less fewer most least maximum minimum"
+    " exclusive negated untrue inverse reciprocal tens grand gross bps below above debt pct"
+    " percentage ppm mille basis hex octal binary negative unlikely"
     " none nothing infinity undefined pi root sqrt log where"
 )
 SMALL_WORDS = words("in on of to by at as for per")
