@@ -109,7 +109,7 @@ _DENIES_AFTER = re.compile(
     r"[\s$.]*(?:\(?or\b|is (?:wrong|incorrect|not|false)|,\s*\$?[0-9])", re.IGNORECASE
 )
 _TAKEN_BACK = re.compile(
-    r"[\s$.)]*(?:no\b|on second thought|but it could|hmm|that is wrong|or rather)"
+    r"[\s$.)]*(?:no\b|on second thought|but it could|that is wrong|or rather)"
     r"[^.\n]{0,40}?-?[0-9]",
     re.IGNORECASE,
 )
@@ -181,7 +181,7 @@ def _said_after(text: str, policy: Policy) -> tuple[str, ...]:
 def _is_part_of_more(text: str, box: Box) -> str | None:
     """Say why a box is not the whole answer: what touches it changes it, or takes it back."""
     before, after = text[max(0, box.start - 60) : box.start], text[box.end : box.end + 200]
-    before = _MARKDOWN_BEFORE.sub(" ", before)
+    before = _MARKDOWN_BEFORE.sub(" ", before.removesuffix("$"))
     after = after.lstrip("*_") if before[-1:].isspace() or not before else after
     if _CHANGES_BEFORE.search(before) or _CHANGES_AFTER.match(after):
         return "the box is only a part of a formula"

@@ -410,13 +410,13 @@ def _listings(self: Comparison, first: Listing | Braced, second: Listing | Brace
     left_set, right_set = _inequalities(first), _inequalities(second)
     if left_set is not None and right_set is not None:
         return is_same_set(left_set, right_set)
+    for one, other in ((first, second), (second, first)):
+        in_order = None if _is_indexed(one) else _named_values(one)
+        if in_order is not None and _named_values(other) is None:
+            return self.ordered(in_order, other.items)
     verdict = self.unordered(first.items, second.items)
     if verdict is not False:
         return verdict
-    for one, other in ((first, second), (second, first)):
-        in_order = _named_values(one)
-        if in_order is not None and _named_values(other) is None:
-            return self.ordered(in_order, other.items)
     is_named = [
         [assignment(item) is not None for item in listing.items] for listing in (first, second)
     ]
@@ -425,6 +425,16 @@ def _listings(self: Comparison, first: Listing | Braced, second: Listing | Brace
     if any(is_named[0]) or any(is_named[1]):
         return self.unordered(_values_of(first), _values_of(second))
     return False
+
+
+def _is_indexed(listing: Listing) -> bool:
+    """Tell x_1 = 2, x_2 = -3: roots, which have no order of their own."""
+    return any(
+        isinstance(item, Relation)
+        and isinstance(item.sides[0], Symbol)
+        and "_" in item.sides[0].name
+        for item in listing.items
+    )
 
 
 def _inequalities(listing: Listing) -> Any:

@@ -77,7 +77,7 @@ def normal_form(expression: Expression) -> Normal:
     """
     work = _Work()
     terms = work.terms(expression)
-    if work.is_endless and terms.keys() - {((_ENDLESS, 1),)}:
+    if work.is_endless and set(terms) != {((_ENDLESS, 1),)}:
         raise TooLargeError("infinity is no number to reckon with")
     return Normal(terms, work.is_pure)
 
@@ -114,7 +114,8 @@ class _Work:
     def constant(self, node: Constant) -> Terms:
         if node.name == "i":
             return {((_I, 1),): 1}
-        self.is_endless |= node.name == "oo"
+        if node.name == "oo":
+            self.is_endless, self.is_pure = True, False
         return {((f"~{node.name}", 1),): 1}
 
     def sum(self, node: Sum) -> Terms:

@@ -74,8 +74,8 @@ _NOT_UNITS = words(
     " thousandths millionth millionths twelfth twelfths score couple pair pairs not never but"
     " except mod over choose factorial if then maybe perhaps probably possibly roughly approx"
     " approximately about around ish guess hopefully wrong incorrect false excluded unless bn mil"
-    " lakh crore quadrillion more less fewer most least maximum minimum"
-    " exclusive negated untrue inverse reciprocal tens grand gross bps below above debt pct"
+    " lakh crore quadrillion maximum minimum"
+    " exclusive negated untrue inverse reciprocal tens grand gross bps debt pct"
     " percentage ppm mille basis hex octal binary negative unlikely"
     " none nothing infinity undefined pi root sqrt log where"
 )
@@ -198,7 +198,8 @@ def read_unit(tokens: Sequence[Token], max_words: int) -> Unit | None:
             pending = 1
             names.append(lower)
         else:
-            names.append(lower if word.islower() or word.istitle() else word)
+            is_word = word.islower() or (word.istitle() and len(word) > _MAX_ABBREVIATION)
+            names.append(lower if is_word else word)
     kept = tuple(sorted((kind, power) for kind, power in dimension.items() if power))
     return Unit(kept, scale if kept else Fraction(1), " ".join(names))
 

@@ -44,7 +44,13 @@ def test_a_missing_or_short_answer_column_is_an_error() -> None:
         accuracy_reward(["5", "6"], answer=["5"], ids=[1, 2])
 
 
-@pytest.mark.parametrize("completion", [[], [{}], [{"content": None}], None, 5])
+def test_a_message_without_text_says_nothing_and_parts_are_joined() -> None:
+    parts = [{"type": "text", "text": "#### "}, {"type": "text", "text": "5"}]
+    calls = [{"role": "assistant", "content": None, "tool_calls": []}]
+    assert accuracy_reward([calls, [{"content": parts}]], answer=["5", "5"]) == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("completion", [[], [{"content": 5}], None, 5])
 def test_what_is_no_completion_is_an_error(completion: object) -> None:
     with pytest.raises(GradingError, match="a completion must be a string or a list of messages"):
         accuracy_reward([completion], answer=["5"])  # type: ignore[list-item]
