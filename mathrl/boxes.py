@@ -8,6 +8,8 @@ import re
 from typing import NamedTuple
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox|bbox|colorbox\{[a-z]{1,20}\})(?![A-Za-z])\s*+")
+_LONGEST = len("\\frame")
+"""Characters before the letters "box" in the longest name of a box."""
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escape, so that \{ and \} do not count as braces
 _BARE_NUMBER = re.compile(r"[-+]?\.?[0-9][^\s${}()\\]*+")
 r"""What ``\boxed 5`` holds: only something that starts like a number, so prose never counts."""
@@ -33,7 +35,7 @@ def find_boxes(text: str) -> list[Box]:
     found: list[Box] = []
     closing: dict[int, int] | None = None
     after = 0
-    while use := _BOX.search(text, after):
+    while (use := _next_box(text, after)) is not None:
         argument = after = use.end()
         if text[argument : argument + 1] == "{":
             if closing is None:
@@ -49,6 +51,17 @@ def find_boxes(text: str) -> list[Box]:
             found.append(Box(bare[0], use.start(), bare.end()))
             after = bare.end()
     return found
+
+
+def _next_box(text: str, start: int) -> re.Match[str] | None:
+    """Find the next box command: by its letters first, which is many times faster."""
+    place = text.find("box", start)
+    while place >= 0:
+        backslash = text.rfind("\\", max(start, place - _LONGEST), place)
+        if backslash >= 0 and (use := _BOX.match(text, backslash)):
+            return use
+        place = text.find("box", place + 3)
+    return None
 
 
 def boxes(text: str) -> list[str]:

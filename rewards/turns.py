@@ -53,7 +53,7 @@ def own_text(completion: str, policy: Policy) -> tuple[str | None, str]:
     text = completion[-_MAX_READ:]
     if not text.isascii():
         text = fold_unicode(text)
-    if "<" in text or "[" in text or "\u25c1" in text:
+    if "<" in text or "HINK]" in text or "hink]" in text or "\u25c1" in text:
         answer = _after_thinking(text, policy)
         if answer is None:
             return None, "the thinking is not closed, or closed more than once"

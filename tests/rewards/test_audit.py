@@ -411,7 +411,6 @@ def test_ids_are_unique():
         load_bank(write_bank({}, {}))
 
 
-@pytest.mark.xfail(strict=False, reason="grader in progress")
 def test_our_accuracy_reward_pays_no_exploit():
     outcomes = list(audit("accuracy", load_bank(), AuditConfig()))
     wrong = [f"{one.row.id}: {one.status}" for one in outcomes if one.complaint]
