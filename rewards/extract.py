@@ -269,10 +269,24 @@ def _find_phrases(text: str, policy: Policy) -> Extraction | None:
 
 
 def _find_labels(text: str, policy: Policy) -> Extraction | None:
+    if not ("nswer" in text or "A:" in text or "A*" in text or _has_other_label(text)):
+        return None
     uses = [use for colon in _COLONS if colon in text for use in _labels(text, colon)]
     if "nswer" in text and not uses:
         uses = [use.span() for use in _HEADING.finditer(text)]
     return _from_tails(_tails(sorted(uses), text), "label", policy, text) if uses else None
+
+
+def _has_other_label(text: str) -> bool:
+    """Look for the rarer words of a label, quickly: most texts have none."""
+    return (
+        "NSWER" in text
+        or "esult" in text
+        or "olution" in text
+        or (not text.isascii() and "答案" in text)
+        or "A " in text
+        or "A=" in text
+    )
 
 
 def _find_last_value(text: str, policy: Policy) -> Extraction | None:

@@ -55,6 +55,8 @@ def grade(completion: str | Completion, answer: str | None, policy: Policy = EVA
     found = extract(text, policy)
     if found.text is None:
         return Score(value=0.0, status=found.status or "no_answer", reason=found.reason)
+    if found.text == gold.written and not found.rivals:
+        return _score("correct", gold, 0, f"{found.reason}: same text")
     prediction = Answer(found.text, policy)
     if found.parts and gold.is_several:
         row = Row(found.parts, policy)

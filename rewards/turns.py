@@ -17,18 +17,20 @@ _THINK_TAG = re.compile(
     re.IGNORECASE,
 )
 _HARMONY_FINAL = "<|channel|>final<|message|>"
-_TURN_END = re.compile(
+_TURN_TAG = re.compile(
     r"<\|(?:im_end|im_start|eot_id|eot|eos|end_of_text|endoftext|endofprompt|end|start_header_id"
     r"|eom_id|return|user|assistant|system|END_OF_TURN_TOKEN|START_OF_TURN_TOKEN)\|>|</?s>|<eos>"
     r"|<\uff5c[^\uff5c<>]{1,40}\uff5c>|</?(?:end|start)_of_turn>|\[/?INST\]|\[/?(?:USER|SYSTEM)\]"
-    r"|</?(?:user|human|system)>"
-    r"|\n[\s*]*(?:Human|User|System|Teacher|Grader|Judge|Reference(?: solution| answer)?"
-    r"|Ground truth|### ?(?:Instruction|Question|Problem|User|Human))\s*\**:",
+    r"|</?(?:user|human|system)>",
     re.IGNORECASE,
 )
-"""Where the model's own turn ends."""
-_NEXT_PROBLEM = re.compile(r"\n\s*(?:Question|Problem|Q)\s*:")
-_NEW_PROBLEM = re.compile(r"\n[ \t]*\n\s*(?:Question|Problem|Q)\s*:")
+_TURN_LINE = re.compile(
+    r"\n[ \t*]{0,4}(?:Human|HUMAN|User|USER|System|Teacher|Grader|Judge|Reference(?: [Ss]olution"
+    r"| [Aa]nswer)?|Ground [Tt]ruth|### ?(?:Instruction|Question|Problem|User|Human))\s{0,2}\**:"
+)
+"""Where the model's own turn ends: at a tag of a chat template, or at another speaker's line."""
+_NEXT_PROBLEM = re.compile(r"\n[ \t]{0,4}(?:Question|Problem|Q)\s{0,2}:")
+_NEW_PROBLEM = re.compile(r"\n[ \t]{0,4}\n[ \t]{0,4}(?:Question|Problem|Q)\s{0,2}:")
 _ANSWERED = re.compile(r"answer|boxed|####", re.IGNORECASE)
 _DIGIT = re.compile(r"[0-9]")
 _UNSEEN = re.compile(
@@ -59,8 +61,7 @@ def own_text(completion: str, policy: Policy) -> tuple[str | None, str]:
             return None, "the thinking is not closed, or closed more than once"
         text = answer
     text = text[-policy.max_characters :]
-    if _may_have_turns(text):
-        text = _own_turn(text)
+    text = _own_turn(text)
     if _may_hide(text):
         text = _UNSEEN.sub(" ", text)
     return text, ""
@@ -105,38 +106,24 @@ def _after_thinking(text: str, policy: Policy) -> str | None:
     return answer if opened is None or answer.strip() else None
 
 
-def _may_have_turns(text: str) -> bool:
-    """Look for the marks of other speakers, quickly: most texts have none."""
-    is_tagged = "<" in text and (
-        "<|" in text or "s>" in text or "_turn" in text or "<\uff5c" in text or "r>" in text
-    )
-    return (
-        is_tagged
-        or "[/" in text
-        or "[USER" in text
-        or "uman:" in text
-        or "ser:" in text
-        or "ser**:" in text
-        or "SER:" in text
-        or "eference" in text
-        or "round truth" in text
-        or "cher:" in text
-        or "ader:" in text
-        or "dge:" in text
-        or "stem:" in text
-        or "###" in text
-        or "Question:" in text
-        or "Problem:" in text
-        or "Q:" in text
-    )
-
-
 def _own_turn(text: str) -> str:
     """Cut off what a model writes in the name of others."""
-    if (end := _TURN_END.search(text)) and text[: end.start()].strip():
+    if _has_tags(text) and (end := _TURN_TAG.search(text)) and text[: end.start()].strip():
         text = text[: end.start()]
-    if (end := _NEXT_PROBLEM.search(text)) and _ANSWERED.search(text, 0, end.start()):
+    if (end := _TURN_LINE.search(text)) and text[: end.start()].strip():
         text = text[: end.start()]
-    if (end := _NEW_PROBLEM.search(text)) and _DIGIT.search(text, 0, end.start()):
-        text = text[: end.start()]
-    return text
+    if (end := _NEXT_PROBLEM.search(text)) is None:
+        return text
+    if _ANSWERED.search(text, 0, end.start()):
+        return text[: end.start()]
+    end = _NEW_PROBLEM.search(text)
+    return text[: end.start()] if end and _DIGIT.search(text, 0, end.start()) else text
+
+
+def _has_tags(text: str) -> bool:
+    """Look for the beginnings of template tags, quickly: most texts have none."""
+    if "<" in text and (
+        "<|" in text or "s>" in text or "_turn" in text or "<\uff5c" in text or "r>" in text
+    ):
+        return True
+    return "INST]" in text or "USER]" in text or "SYSTEM]" in text or "n>" in text or "m>" in text
