@@ -38,6 +38,9 @@ EXCERPT = 48
 """Characters of a completion in that list."""
 
 
+_FORMAT_REWARDS = ("format", "gated_format")
+
+
 @click.command("audit-reward")
 @click.argument("reward", metavar="PKG.MOD:FN")
 @click.option(
@@ -51,9 +54,7 @@ EXCERPT = 48
 @click.option(
     "--component",
     type=click.Choice(["accuracy", "format"]),
-    default="accuracy",
-    show_default=True,
-    help="What the function rewards.",
+    help="What the function rewards.  [default: accuracy; format for our own format rewards]",
 )
 @click.option(
     "--answer-column", default="answer", show_default=True, help="TRL: column with the answer."
@@ -126,6 +127,7 @@ def command(
     """
     from mathrl.rewards.audit import BANK, AuditConfig, audit, load_bank, summarise
 
+    component = component or ("format" if reward in _FORMAT_REWARDS else "accuracy")
     config = AuditConfig(**how)
     if out is not None and not out.absolute().parent.is_dir():
         raise ConfigError(f"no such folder: {out.parent}")
