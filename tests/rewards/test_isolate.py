@@ -275,6 +275,7 @@ def test_ctrl_c_in_the_terminal_prints_one_traceback() -> None:
     then = "try: time.sleep(60)\nexcept KeyboardInterrupt: sys.exit('stopped')"
     with start_caller(then, process_group=0) as caller:
         workers = descendants(caller.pid)
+        time.sleep(1)  # it said "ready" before it began to wait for the interrupt
         os.killpg(caller.pid, signal.SIGINT)
         assert caller.communicate(timeout=60)[1] == "stopped\n"
     assert wait_until(lambda: not any(map(is_alive, workers)))

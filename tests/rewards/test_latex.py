@@ -333,7 +333,9 @@ LEAVES = st.integers(-9, 30).map(whole) | st.sampled_from(list(POINT.items()))
 def extended(inner: st.SearchStrategy[Formula]) -> st.SearchStrategy[Formula]:
     pairs = st.tuples(inner, inner)
     divisions = pairs.filter(lambda pair: pair[1][1] != 0)
-    small = inner.filter(lambda part: part[1] != 0 and abs(part[1].numerator) < 10**6)
+    small = inner.filter(
+        lambda part: part[1] != 0 and max(abs(part[1].numerator), part[1].denominator) < 10**6
+    )
     powers = st.tuples(small, st.integers(-2, 3))
     return st.one_of(
         pairs.map(lambda p: (f"({p[0][0]}+{p[1][0]})", p[0][1] + p[1][1])),
