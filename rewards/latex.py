@@ -35,6 +35,7 @@ from mathrl.rewards.syntax import (
     Product,
     Sum,
     Symbol,
+    rebuilt,
 )
 from mathrl.rewards.tokens import Token
 
@@ -452,18 +453,9 @@ def _unbound(node: Expression, letter: str) -> Expression:
     """Take the i of a sum over i for a letter, not for the root of -1."""
     if letter not in ("e", "i"):
         return node
-    match node:
-        case Constant(name) if name == letter:
-            return Symbol(name)
-        case Sum(terms):
-            return Sum(tuple(_unbound(term, letter) for term in terms))
-        case Product(factors):
-            return Product(tuple(_unbound(factor, letter) for factor in factors))
-        case Power(base, exponent):
-            return Power(_unbound(base, letter), _unbound(exponent, letter))
-        case Call(name, arguments):
-            return Call(name, tuple(_unbound(argument, letter) for argument in arguments))
-    return node
+    if node == Constant(letter):
+        return Symbol(letter)
+    return rebuilt(node, lambda child: _unbound(child, letter))
 
 
 def _derivative(top: Expression, bottom: Expression) -> Expression | None:

@@ -25,6 +25,7 @@ from mathrl.rewards.syntax import (
     Product,
     Sum,
     Symbol,
+    rebuilt,
 )
 
 Monomial = tuple[tuple[str, Rational], ...]
@@ -351,17 +352,9 @@ def _renamed(node: Expression, old: str, new: str) -> Expression:
             if name == old:
                 return Symbol(new)
             return Symbol(f"{letter}_{new}") if index == old else node
-        case Sum(terms):
-            return Sum(tuple(_renamed(term, old, new) for term in terms))
-        case Product(factors):
-            return Product(tuple(_renamed(factor, old, new) for factor in factors))
-        case Power(base, exponent):
-            return Power(_renamed(base, old, new), _renamed(exponent, old, new))
-        case Call(name, arguments):
-            return Call(name, tuple(_renamed(argument, old, new) for argument in arguments))
         case Constant("i") if old == "i":
             return Symbol(new)
-    return node
+    return rebuilt(node, lambda child: _renamed(child, old, new))
 
 
 _Rule = Callable[[_Work, "Expression"], Terms]

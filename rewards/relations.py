@@ -12,9 +12,9 @@ from mathrl.rewards.syntax import (
     Number,
     Power,
     Product,
-    Sum,
     Symbol,
     children,
+    rebuilt,
 )
 from mathrl.rewards.values import (
     EXPRESSIONS,
@@ -107,15 +107,7 @@ def _with_signs(node: Expression, signs: "Iterable[int]") -> Expression:
                 sign = next(choose)
                 inside = chosen(inner)
                 return inside if sign > 0 else Product((MINUS_ONE, inside))
-            case Sum(terms):
-                return Sum(tuple(chosen(term) for term in terms))
-            case Product(factors):
-                return Product(tuple(chosen(factor) for factor in factors))
-            case Power(base, exponent):
-                return Power(chosen(base), chosen(exponent))
-            case Call(name, arguments):
-                return Call(name, tuple(chosen(argument) for argument in arguments))
-        return part
+        return rebuilt(part, chosen)
 
     return chosen(node)
 
@@ -165,18 +157,9 @@ def substituted(node: Expression, letters: Mapping[str, str]) -> Expression:
         node: An expression.
         letters: What each letter becomes.
     """
-    match node:
-        case Symbol(name):
-            return Symbol(letters.get(name, name))
-        case Sum(terms):
-            return Sum(tuple(substituted(term, letters) for term in terms))
-        case Product(factors):
-            return Product(tuple(substituted(factor, letters) for factor in factors))
-        case Power(base, exponent):
-            return Power(substituted(base, letters), substituted(exponent, letters))
-        case Call(name, arguments):
-            return Call(name, tuple(substituted(part, letters) for part in arguments))
-    return node
+    if isinstance(node, Symbol):
+        return Symbol(letters.get(node.name, node.name))
+    return rebuilt(node, lambda child: substituted(child, letters))
 
 
 def letters_of(value: Value) -> frozenset[str]:

@@ -5,6 +5,7 @@ no node evaluates anything. Subtraction is a product with -1 and division a powe
 root is a power of 1/2, so that one meaning has few shapes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -101,3 +102,22 @@ def children(node: Expression) -> tuple[Expression, ...]:
         case Binder(_, body, _, low, high):
             return (body, *(part for part in (low, high) if part is not None))
     return ()
+
+
+def rebuilt(node: Expression, change: Callable[[Expression], Expression]) -> Expression:
+    """Put a changed child in the place of each; a binder and what has no children stay.
+
+    Args:
+        node: An expression.
+        change: What becomes of a child.
+    """
+    match node:
+        case Sum(terms):
+            return Sum(tuple(change(term) for term in terms))
+        case Product(factors):
+            return Product(tuple(change(factor) for factor in factors))
+        case Power(base, exponent):
+            return Power(change(base), change(exponent))
+        case Call(name, arguments):
+            return Call(name, tuple(change(argument) for argument in arguments))
+    return node
