@@ -10,7 +10,6 @@ Everything here takes time linear in the text, which is capped.
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 from typing import Literal, NamedTuple
 
@@ -26,8 +25,7 @@ MAX_TEXT = 400_000
 """Characters up to which an answer is found and compared as text; longer ones are not read."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Extraction:
+class Extraction(NamedTuple):
     """What was found: the answer as written and the cue that gave it, or why there is none."""
 
     text: str | None = None
@@ -45,16 +43,15 @@ class Extraction:
 
 _OPENING = r"(?:[\s:*$_`]|\\[\[(])*+"  # an answer may begin a line later, inside its own $$
 _PHRASE = re.compile(
-    r"\b(?:(?:the|our|your|my|final|correct|required|desired)\s++){1,3}+"
+    r"(?i:\b(?:(?:the|our|your|my|final|correct|required|desired)\s++){1,3}+"
     r"(?:answers?|results?|choice|option)\s*+"
     r"(?:\([^()\n]{0,40}\)|to [^.\n$\\]{0,60}?|choice|here)?\s*+"
     r"(?:is|are|should be|must be|would be|=|equals)"
     r"(?![a-z]|\s+not\b|n't|\s+(?:anything but|unlikely))\s*+"
-    rf"(?:therefore\s++|thus\s++)?{_OPENING}"
+    rf"(?:therefore\s++|thus\s++)?){_OPENING}"
     rf"|(?:最终|最后|正确)?答案(?:为|是|应为|应该是|選擇|选)\s*+[:\uff1a]?{_OPENING}"
     rf"|(?:故|应|因此|所以)选(?:择)?\s*+[:\uff1a]?{_OPENING}"
-    rf"|(?:因此|所以|故)\s*+[,\uff0c]?\s*+(?:最终)?(?:答案|结果)(?:为|是)\s*+[:\uff1a]?{_OPENING}",
-    re.IGNORECASE,
+    rf"|(?:因此|所以|故)\s*+[,\uff0c]?\s*+(?:最终)?(?:答案|结果)(?:为|是)\s*+[:\uff1a]?{_OPENING}"
 )
 _LABEL = re.compile(
     r"(?:.*[.!?)]\s)?[ \t>*#_-]*+(?:(?:The )?(?:[Ff]inal |[Cc]orrect |My )?"
@@ -303,6 +300,8 @@ def _phrases(text: str) -> list[tuple[int, int]]:
     """List the uses of "the answer is", looking around each noun: most of a text has none."""
     found: set[tuple[int, int]] = set()
     for noun in _NOUNS if text.isascii() else (*_NOUNS, "答案", "结果", "选"):
+        if noun not in text:
+            continue
         place = text.rfind(noun)
         for _ in range(_MAX_CANDIDATES):
             if place < 0:
@@ -340,11 +339,15 @@ def _tails(uses: Sequence[tuple[int, int]], text: str, *, is_sentence: bool = Tr
             tail = _display(text[after:end])
         else:
             tail = text[after:end].strip().partition("\n")[0]
-        if is_sentence:
-            tail = _sentence(tail)
         place = text.find(tail, after)
-        tails.append(_Tail(start, max(place, after) + len(tail), _without_emphasis(tail)))
-    return [tail for tail in tails if tail.text.strip(" *.$")]
+        if not tail.isalnum():  # most are a number alone
+            tail = _sentence(tail) if is_sentence else tail
+            if not (bare := _without_emphasis(tail)).strip(" *.$"):
+                continue
+        else:
+            bare = tail
+        tails.append(_Tail(start, max(place, after) + len(tail), bare))
+    return tails
 
 
 def _without_emphasis(tail: str) -> str:

@@ -11,8 +11,9 @@ every tier has a budget, so nothing a model writes takes unbounded time or memor
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
+from typing import NamedTuple
 
 from mathrl.rewards.answers import Answer, Row, read_gold, typed
 from mathrl.rewards.commitment import refusal
@@ -148,8 +149,7 @@ def _compare(prediction: Answer, gold: Answer, policy: Policy, found: str = "") 
     return _score(decision.status, prediction, decision.tier, prefix + decision.reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What the tiers beyond text made of two answers."""
 
     status: Status

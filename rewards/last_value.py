@@ -47,7 +47,9 @@ def last_value(text: str) -> str | None:
     number = last_number(text[after:])
     if formula is not None and number is None:
         return formula[0]
-    bare = next(iter(deque(_LATEX.finditer(text, after), maxlen=1)), None)
+    bare = None
+    if "\\" in text[after:]:
+        bare = next(iter(deque(_LATEX.finditer(text, after), maxlen=1)), None)
     if bare is not None and (number is None or bare.end() >= after + number[1]):
         return bare[0]
     return None if number is None else number[0]

@@ -8,54 +8,91 @@ root is a power of 1/2, so that one meaning has few shapes.
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from operator import attrgetter
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+Kind = TypeVar("Kind", bound="Node")
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Node:
+    """What all parts of a tree share: compared and hashed by kind and fields, shown by both."""
+
+    __slots__ = ()
+    __match_args__: ClassVar[tuple[str, ...]]
+    contents: ClassVar["attrgetter[Any]"]
+    """Gives the values of all fields: of one field alone its value, of several a tuple."""
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return type(self) is type(other) and self.contents(self) == self.contents(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.contents(self)))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__match_args__)
+        return f"{type(self).__name__}({fields})"
+
+
+@dataclass_transform(frozen_default=True)
+def node(kind: type[Kind]) -> type[Kind]:
+    """Make a dataclass of a node; what ``Node`` gives to all is not generated again for each.
+
+    Frozen to the type checker only: to stop assignment while running would make reading slower.
+    """
+    made = dataclass(slots=True, repr=False, eq=False)(kind)
+    first, *others = made.__match_args__
+    made.contents = attrgetter(first, *others)
+    return made
+
+
+@node
+class Number(Node):
     """An exact rational constant; ``places`` counts the decimals of one written as 0.50."""
 
     value: Fraction | int
     places: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Symbol:
+@node
+class Symbol(Node):
     """A letter or a name: ``x``, ``x_1``, ``alpha``, ``f'``."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+@node
+class Constant(Node):
     """A number with a name of its own: ``pi``, ``e``, ``i`` or ``oo`` (infinity)."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+@node
+class Sum(Node):
     """Terms added up; at least two."""
 
     terms: tuple["Expression", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+@node
+class Product(Node):
     """Factors multiplied; at least two."""
 
     factors: tuple["Expression", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Power:
+@node
+class Power(Node):
     r"""A base raised to an exponent: ``x^2``, ``\sqrt{x}`` (1/2), ``1/x`` (-1)."""
 
     base: "Expression"
     exponent: "Expression"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+@node
+class Call(Node):
     r"""A function of its arguments: ``sin``, ``log`` (argument, base), ``binom``, ``f`` ….
 
     Known names: sin cos tan cot sec csc, arcsin … arccsc, sinh … coth, arsinh artanh arcosh,
@@ -69,8 +106,8 @@ class Call:
     arguments: tuple["Expression", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Binder:
+@node
+class Binder(Node):
     r"""A construct that binds a variable: ``sum``, ``prod``, ``int`` or ``lim``.
 
     ``low`` and ``high`` are None for an indefinite integral; a limit has its point in ``low``.

@@ -6,11 +6,11 @@ things (apples, students, ways) is no unit of measure: it says what the number i
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
 from mathrl.rewards.notation import words
+from mathrl.rewards.syntax import Node, node
 from mathrl.rewards.tokens import Token
 
 _TABLE = """
@@ -90,8 +90,8 @@ _UNIT_PART = re.compile(
 _GROUPED = frozenset(("degree", "circ", "frac"))
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+@node
+class Unit(Node):
     """A unit: what it measures, how many base units it is, and its name where it is unknown."""
 
     dimension: tuple[tuple[str, int], ...]

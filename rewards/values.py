@@ -4,7 +4,6 @@ A plain number or formula is an ``Expression``. The types here are what surround
 expressions: ``(1, 2)``, ``[0, 1)``, ``x = 3``, ``5\text{ cm}``, ``\{1, 2\}``, ``8:30 PM``.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 from mathrl.rewards.syntax import (
@@ -12,32 +11,34 @@ from mathrl.rewards.syntax import (
     Call,
     Constant,
     Expression,
+    Node,
     Number,
     Power,
     Product,
     Sum,
     Symbol,
+    node,
 )
 from mathrl.rewards.units import Unit
 
 
-@dataclass(frozen=True, slots=True)
-class Percent:
+@node
+class Percent(Node):
     """A percentage, as written: 25 for 25%."""
 
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+@node
+class Quantity(Node):
     """A value with its unit; the currency sign before a number is one too."""
 
     value: Expression
     unit: Unit
 
 
-@dataclass(frozen=True, slots=True)
-class Bracketed:
+@node
+class Bracketed(Node):
     """Items in order, in brackets: a tuple, a vector or, where two, perhaps an interval."""
 
     items: tuple["Value", ...]
@@ -45,23 +46,23 @@ class Bracketed:
     closing: Literal[")", "]", ">"]
 
 
-@dataclass(frozen=True, slots=True)
-class Braced:
+@node
+class Braced(Node):
     """A set in braces; the empty set has no items."""
 
     items: tuple["Value", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+@node
+class Listing(Node):
     """Answers side by side without brackets: ``1, 2``, ``x = 1 or x = 2``, boxes in a row."""
 
     items: tuple["Value", ...]
     joiner: Literal[",", "or", "and"] = ","
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+@node
+class Interval(Node):
     """The numbers between two ends; ``has_low`` and ``has_high`` where an end belongs to it."""
 
     low: Expression
@@ -70,54 +71,54 @@ class Interval:
     has_high: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Union:
+@node
+class Union(Node):
     """Intervals and sets put together, or one taken from another (``operator``)."""
 
     parts: tuple["Value", ...]
     operator: Literal["cup", "cap", "setminus"] = "cup"
 
 
-@dataclass(frozen=True, slots=True)
-class Matrix:
+@node
+class Matrix(Node):
     """Rows of entries; a column vector has rows of one."""
 
     rows: tuple[tuple["Expression", ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+@node
+class Relation(Node):
     """An equation, an inequality or a chain of them: one more side than operators."""
 
     sides: tuple["Value", ...]
     operators: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Based:
+@node
+class Based(Node):
     """A number written in another base: ``1011_2``."""
 
     digits: str
     base: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
+@node
+class Ratio(Node):
     """Two or more numbers in proportion: ``3:4``."""
 
     parts: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+@node
+class Clock(Node):
     """A time of day in minutes after midnight; ``half`` is am or pm where it was said."""
 
     minutes: int
     half: Literal["am", "pm"] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+@node
+class Words(Node):
     """Language: a name, yes or no, the letter of a choice; lower case, single spaces."""
 
     text: str
