@@ -7,8 +7,10 @@ close). A box that is not closed is not a box; a box inside a box belongs to the
 import re
 from typing import NamedTuple
 
-_BOX = re.compile(r"\\(?:boxed|fbox|framebox|bbox|colorbox\{[a-z]{1,20}\})(?![A-Za-z])\s*+")
-_LONGEST = len("\\frame")
+_BOX = re.compile(
+    r"\\(?:boxed|fbox|framebox|bbox(?:\[[^\]\n]{0,60}\])?|f?colorbox(?:\{[a-z]{1,20}\}){1,2})(?![A-Za-z])\s*+"
+)
+_LONGEST = len("\\fcolor")
 """Characters before the letters "box" in the longest name of a box."""
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escape, so that \{ and \} do not count as braces
 _BARE_NUMBER = re.compile(r"[-+]?\.?[0-9][^\s${}()\\]*+")

@@ -13,7 +13,7 @@ from mathrl.rewards.policy import Policy
 from mathrl.rewards.read import read
 from mathrl.rewards.relations import assignment, signed
 from mathrl.rewards.syntax import Number
-from mathrl.rewards.values import EXPRESSIONS, Braced, Listing, Percent, Quantity, Value
+from mathrl.rewards.values import EXPRESSIONS, Braced, Bracketed, Listing, Percent, Quantity, Value
 
 _DECIMAL = re.compile(r"(-?)([0-9]*+)(?:\.([0-9]++))?(?<=[0-9])")
 _MAX_PLAIN_DIGITS = 300
@@ -50,7 +50,8 @@ class Answer:
     def is_several(self) -> bool:
         """Tell whether the answer is more than one value."""
         return any(
-            isinstance(value, Listing | Braced) or len(signed(value)) > 1 for value in self.readings
+            isinstance(value, Listing | Braced | Bracketed) or len(signed(value)) > 1
+            for value in self.readings
         )
 
     @property

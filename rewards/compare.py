@@ -14,7 +14,15 @@ from mathrl.rewards.identity import is_identical, is_proportional, value_of
 from mathrl.rewards.kinds import RULES, Verdict
 from mathrl.rewards.normal import Normal, TooLargeError, normal_form
 from mathrl.rewards.policy import Policy
-from mathrl.rewards.relations import WHOLE, assignment, letters_of, signed, substituted
+from mathrl.rewards.relations import (
+    NATURAL,
+    WHOLE,
+    assignment,
+    letters_of,
+    signed,
+    substituted,
+    with_plain_primes,
+)
 from mathrl.rewards.sets import is_same_set, real_set
 from mathrl.rewards.syntax import (
     MINUS_ONE,
@@ -38,7 +46,7 @@ _MAX_MATCHED = 64
 _MAX_CONSTANTS = 3
 _CONSTANTS = frozenset((*"ABCDKc", *(f"{name}_{i}" for name in "CcAB" for i in range(4))))
 """Letters that an answer may choose freely beside its variables: constants of integration."""
-_WHOLE_LETTERS = frozenset((*"kmnl", WHOLE))
+_WHOLE_LETTERS = frozenset((*"kmnl", WHOLE, NATURAL))
 _DOTS = Symbol("...")
 
 
@@ -85,6 +93,7 @@ class Comparison:
         self.tier = max(self.tier, 2)
         if (signs := self.with_signs(first, second)) is not NotImplemented:
             return signs  # type: ignore[no-any-return]
+        first, second = with_plain_primes(first, second)
         left, right = self.form(first), self.form(second)
         if left is not None and right is not None:
             if left.terms == right.terms:
@@ -110,7 +119,8 @@ class Comparison:
         if not extra or len(extra) != len(others) or len(extra) > _MAX_CONSTANTS:
             return None
         is_free = _CONSTANTS.issuperset([*extra, *others]) and bool((mine & other) - _CONSTANTS)
-        is_whole = WHOLE in (*extra, *others) and _WHOLE_LETTERS.issuperset([*extra, *others])
+        names = {*extra, *others}
+        is_whole = len(names & {WHOLE, NATURAL}) == 1 and names <= _WHOLE_LETTERS
         if not (is_free or is_whole) or not self.policy.is_bracket_loose:
             return None
         for order in permutations(others):
@@ -247,6 +257,8 @@ class Comparison:
                 return verdict
             case (Symbol(one), Symbol(other)) if one.split()[-1] == other.split()[-1]:
                 return verdict  # \hat{p} and p
+            case (Symbol(), Symbol()) if len({*with_plain_primes(first_name, second_name)}) == 1:
+                return verdict  # dy/dx and y'
             case (Call(one, held), Symbol(other)) | (Symbol(other), Call(one, held)):
                 if not all(isinstance(part, Symbol) for part in held):
                     return False  # y(0) = 1 does not say y = 1
@@ -297,6 +309,7 @@ class Comparison:
 
     def proportional(self, first: Expression, second: Expression, signs: Sequence[int]) -> Verdict:
         """Decide whether one expression is a constant times the other, of one of these signs."""
+        first, second = with_plain_primes(first, second)
         left, right = self.form(first), self.form(second)
         if left is not None and right is not None and left.is_pure and right.is_pure:
             return _pure_proportional(left, right, signs)

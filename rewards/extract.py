@@ -59,6 +59,7 @@ _LABEL = re.compile(
     r"(?:\s*\([^()\n]{0,20}\))?[ \t]*+[*_]*+[ \t]*+"
 )
 """What stands before the colon of "Answer:", from the start of its line."""
+_DENIAL = re.compile(r"\b(?:false|wrong|incorrect|untrue|doubtful|unlikely) that\s*$")
 _NOUNS = ("nswer", "NSWER", "esult", "hoice", "ption")
 _MAX_BEFORE = 40
 _MAX_LABEL = 120
@@ -68,7 +69,7 @@ _HEADING = re.compile(
 )
 """A heading "Final Answer" with the answer on a line below it."""
 _HEDGE = re.compile(
-    r"(?:[.*$\s]*(?:or|maybe|perhaps|possibly)\b|\s*\?"
+    r"(?:[.*$\s]*(?:or|maybe|perhaps|possibly|alternatively|but it (?:could|may|might))\b|\s*\?"
     r"|[.*$ \t]*\n+[$*]*-?[0-9][0-9.,]*[$*]*\s*(?:\n|$))",
     re.IGNORECASE,
 )
@@ -307,11 +308,15 @@ def _phrases(text: str) -> list[tuple[int, int]]:
             if place < 0:
                 break
             for use in _PHRASE.finditer(text, max(0, place - _MAX_BEFORE), place + _MAX_LABEL):
-                if use.start() <= place < use.end():
+                if use.start() <= place < use.end() and not _is_denied(text, use.start()):
                     after = _AFTER_LABEL.match(text, use.end())
                     found.add((use.start(), after.end() if after else use.end()))
             place = text.rfind(noun, 0, place)
     return sorted(found)
+
+
+def _is_denied(text: str, place: int) -> bool:
+    return _DENIAL.search(text[max(0, place - _MAX_BEFORE) : place]) is not None
 
 
 def _labels(text: str, colon: str) -> list[tuple[int, int]]:

@@ -33,7 +33,7 @@ _FORMULA = re.compile(r"\\(?!text|mathrm|mbox|textbf|\$|%|,|;| )[A-Za-z]+|[\^_=]
 _MAX_RIVALS = 20
 _MIN_COMMA_PLACES = 2
 """Decimals behind a comma: 3,4 is a list, 3,14 may be a decimal."""
-_COMMITTED = ("box", "tag")
+_COMMITTED = ("box", "tag", "phrase", "label")
 _SPOKEN = ("tag", "phrase", "label")
 
 

@@ -15,6 +15,7 @@ from mathrl.rewards.sets import is_same_set, real_set, solution
 from mathrl.rewards.syntax import (
     MINUS_ONE,
     Call,
+    Constant,
     Expression,
     Number,
     Power,
@@ -46,6 +47,10 @@ if TYPE_CHECKING:
 
 Verdict = bool | None
 _NOON = 12 * 60
+_DEGREES, _RADIANS = (("angle", 1),), (("radian", 1),)
+_TEMPERATURES = ((("temperature", 1),), (("fahrenheit", 1),))
+_POUNDS = frozenset(("pound", "pounds", "gbp"))
+"""Money or weight: the word alone does not say which."""
 _MAX_DIGITS = 4000
 _NOTHING = frozenset(
     ("nosolution", "nosolutions", "none", "norealsolution", "norealsolutions", "emptyset")
@@ -191,12 +196,17 @@ def _quantity(self: Comparison, first: Value, second: Value) -> Any:
     if isinstance(second, Percent):
         return NotImplemented
     if isinstance(second, EXPRESSIONS):
-        if self.policy.is_unit_strict and first.unit.is_symbol and first.unit.name:
+        is_vague = first.unit.is_symbol or first.unit.name == "k"
+        if self.policy.is_unit_strict and is_vague and first.unit.name:
             return False  # 42 K may be kelvin or thousands
         return self.is_equal(first.value, second)
     if isinstance(second, Ratio | Clock | Based):
         return False
     return NotImplemented
+
+
+def _radians(degrees: Expression) -> Expression:
+    return Product((degrees, Constant("pi"), Number(Fraction(1, 180))))
 
 
 def _counted(unit: Unit) -> str:
@@ -210,12 +220,23 @@ def _quantities(self: Comparison, first: Quantity, second: Quantity) -> Verdict:
         return self.is_equal(first.value, second.value)
     if one.is_symbol and other.is_symbol and one.name != other.name:
         return False
+    if (one.is_symbol and one.name and other.is_known) or (
+        other.is_symbol and other.name and one.is_known
+    ):
+        return False  # kelvin is no degree, whatever the number
+    if {one.dimension, other.dimension} == {_DEGREES, _RADIANS} and not self.policy.is_unit_strict:
+        degrees, radians = (first, second) if one.dimension == _DEGREES else (second, first)
+        return self.is_equal(_radians(degrees.value), radians.value)
+    if {one.name, other.name} <= _POUNDS:
+        return self.is_equal(first.value, second.value)
     if not (one.is_known and other.is_known):
         if self.policy.is_unit_strict and _counted(one) != _counted(other):
             return False
         return self.is_equal(first.value, second.value)
     if one.dimension != other.dimension:
-        return False
+        is_open = {one.name, other.name} & {"degree", "degrees"} and not self.policy.is_unit_strict
+        is_warmth = one.dimension in _TEMPERATURES or other.dimension in _TEMPERATURES
+        return bool(is_open and is_warmth) and self.is_equal(first.value, second.value)
     if one.scale == other.scale:
         return self.is_equal(first.value, second.value)
     if self.policy.is_unit_strict:
@@ -354,6 +375,8 @@ def _bracketed(self: Comparison, first: Value, second: Value) -> Any:
             return False
         return self.ordered(first.items, second.items)
     if isinstance(second, Listing):
+        if len(points := signed(first)) > 1:
+            return self.unordered(points, second.items)
         named = _named_values(second)
         if named is not None:
             return self.ordered(first.items, named)
@@ -401,12 +424,18 @@ def _listing(self: Comparison, first: Value, second: Value) -> Any:
         return self.policy.is_bracket_loose and self.is_equal(first.items[0], second)
     if isinstance(first, Listing) and isinstance(second, Interval | Union):
         return _listing_to_set(self, first, second)
+    if isinstance(first, Listing) and first.joiner == "or" and isinstance(second, EXPRESSIONS):
+        is_loose = self.policy.is_bracket_loose  # "1/2, or 50%" says one thing twice
+        return is_loose and all(self.is_equal(item, second) is True for item in first.items)
     return NotImplemented if isinstance(second, Bracketed | Relation | Interval | Union) else False
 
 
 def _listings(self: Comparison, first: Listing | Braced, second: Listing | Braced) -> Verdict:
     if isinstance(first, Braced) or isinstance(second, Braced):
         return self.unordered(self.distinct(_values_of(first)), self.distinct(_values_of(second)))
+    counts, other_counts = _by_noun(first), _by_noun(second)
+    if counts and other_counts and sorted(counts) == sorted(other_counts):
+        return self.ordered(list(counts.values()), [other_counts[noun] for noun in counts])
     left_set, right_set = _inequalities(first), _inequalities(second)
     if left_set is not None and right_set is not None:
         return is_same_set(left_set, right_set)
@@ -425,6 +454,16 @@ def _listings(self: Comparison, first: Listing | Braced, second: Listing | Brace
     if any(is_named[0]) or any(is_named[1]):
         return self.unordered(_values_of(first), _values_of(second))
     return False
+
+
+def _by_noun(listing: Listing) -> dict[str, Value]:
+    """Give what a list counts by its noun: 3 boys and 5 girls are not 5 boys and 3 girls."""
+    counted: dict[str, Value] = {
+        _counted(item.unit): item
+        for item in listing.items
+        if isinstance(item, Quantity) and not item.unit.is_known
+    }
+    return counted if len(counted) == len(listing.items) > 1 else {}
 
 
 def _is_indexed(listing: Listing) -> bool:

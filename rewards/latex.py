@@ -51,13 +51,16 @@ _FUNCTIONS = words(
 )
 _RENAMED = {"arcsinh": "arsinh", "arccosh": "arcosh", "arctanh": "artanh", "Re": "re", "Im": "im"}
 _INVERSE = {name: f"arc{name}" for name in ("sin", "cos", "tan", "cot", "sec", "csc")}
+_LIST_ENDS = {"(": ")", "{": "}", "{set": "set}"}
 _OF_MANY = frozenset(("gcd", "lcm", "max", "min"))
 _FUNCTION_LETTERS = frozenset("fghFGH") | {"phi", "psi"}
 _FIGURES = words("angle triangle measuredangle square odot widehat overarc")
 _DECORATIONS = words(
-    "mathbf mathbb mathcal mathfrak mathscr hat vec bar overline tilde widehat dot underline"
-    " overrightarrow bm pmb mathbfit ddot"
+    "mathbf mathbb mathcal mathfrak mathscr hat vec bar overline tilde widehat underline"
+    " overrightarrow bm pmb mathbfit"
 )
+_PRIME = "'"
+_DOTS = {"dot": _PRIME, "ddot": 2 * _PRIME}
 
 
 def parse(tokens: Sequence[Token]) -> Expression:
@@ -230,6 +233,8 @@ class _Parser(Pratt):
             return rule(self)
         if name in _FIGURES:
             return self.figure(name)
+        if name in _DOTS:  # \dot{x}, as physics writes x'
+            return self.named(self.subscript() + _DOTS[name])
         if name in _DECORATIONS:
             return self.named(f"{name} {self.subscript()}")
         if name in ("begin", "end", "choose", "emptyset", "forall", "exists", "boxed"):
@@ -292,8 +297,8 @@ class _Parser(Pratt):
 
     def arguments(self) -> tuple[Expression, ...]:
         """Read ``(a, b, c)``."""
-        closing = "}" if self.next.kind == "{" else ")"
-        if self.next.kind not in ("(", "{"):
+        closing = _LIST_ENDS.get(self.next.kind)
+        if closing is None:
             raise ParseError("a bracket is missing")
         self.advance()
         bars, self.bars = self.bars, 0
@@ -459,10 +464,17 @@ def _unbound(node: Expression, letter: str) -> Expression:
 
 
 def _derivative(top: Expression, bottom: Expression) -> Expression | None:
-    r"""Keep ``\frac{dv}{dt}`` as a derivative: its d is no factor to cancel."""
+    r"""Keep ``\frac{dv}{dt}`` as a derivative, ``v'/t``: its d is no factor to cancel."""
     above, below = _differential(top), _differential(bottom)
     if above is None or below is None or below == ONE:
         return None
+    match above, below, _factors(bottom)[0]:
+        case Symbol(), _, Symbol("partial"):
+            pass
+        case Symbol(name), Symbol(variable), _:
+            return Symbol(f"{name}{_PRIME}/{variable}")
+        case Symbol(name), Power(Symbol(variable), Number(order)), _ if order in (2, 3):
+            return Symbol(f"{name}{int(order) * _PRIME}/{variable}")
     return Call("derivative", (above, below))
 
 

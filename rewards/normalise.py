@@ -37,7 +37,9 @@ _LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙₓᵢⱼₖ",
 _RAISED_RUN = re.compile(f"[{''.join(_RAISED)}]+")
 _LOWERED_RUN = re.compile(f"[{''.join(_LOWERED)}]+")
 
-_THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|,?\\[,!;: ]|,?\{\\,\})\s*(?=[0-9]{3}(?![0-9]))")
+_THOUSANDS = re.compile(
+    r"(?<=[0-9])(?:\{,\}|,?\\[,!;: ]|,?\{\\,\}|\\text\{,\}|~)\s*(?=[0-9]{3}(?![0-9]))"
+)
 _THIN_SPACE = re.compile("(?<=[0-9])[\u2009\u202f\u00a0\u2008](?=[0-9]{3}(?![0-9]))")
 _SPACES = re.compile(r"\s+")
 _LOOSE_SPACE = re.compile(r" (?![A-Za-z0-9])|(?<![A-Za-z0-9]) ")
@@ -98,7 +100,7 @@ def tidy(text: str) -> str:
         return text
     if "\\\\" in text and _DOUBLED.search(text):
         text = text.replace("\\\\", "\\")  # LaTeX that was escaped once too often
-    if "\\" in text or "{" in text:
+    if "\\" in text or "{" in text or "~" in text:
         text = _NULL_DELIMITER.sub(" ", _THOUSANDS.sub("", text))
         if "nswer" in text:
             text = _LEAD_IN.sub("", text)

@@ -48,7 +48,7 @@ ALIASES = {
     "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom",
     "varnothing": "emptyset", "arcctg": "arccot", "tg": "tan", "ctg": "cot", "cosec": "csc",
     "varphi": "phi", "varepsilon": "epsilon", "vartheta": "theta", "varrho": "rho",
-    "overline": "bar", "textdegree": "degree", "arctg": "arctan",
+    "overline": "bar", "Bbb": "mathbb", "textdegree": "degree", "arctg": "arctan",
 }  # fmt: skip
 WORD_FUNCTIONS = words(
     "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp sqrt gcd lcm max min"

@@ -20,7 +20,8 @@ SPAN = re.compile(
 """A formula inside a text."""
 _OPERATOR = re.compile(
     r"(?:\bnot|n't|cannot be|\bnever|\bhalf of|\btwice|\bdouble|\btriple"
-    r"|root of|\bsquare of|\bcube of|anything but)\s+(?:the\s+)?$",
+    r"|root of|\bsquare of|\bcube of|anything but|\bat (?:most|least)|\bup to"
+    r"|\b(?:less|more|fewer|greater|larger|smaller|bigger|higher|lower) than)\s+(?:the\s+)?$",
     re.IGNORECASE,
 )
 """What before a number makes it another one, or none."""
@@ -53,6 +54,7 @@ _MATHS_NEXT = re.compile(  # what follows a number that is only part of somethin
     r"| ?\\(?!text|mathrm|mbox|rm\b|[%$)\]])"
     r"| to \$?[0-9]"
     r"|(?:,? [A-Za-z']+){0,4}?,? (?:or|and) (?:[A-Za-z']+ ){0,3}\$?[0-9]"  # 1 hour and 30 minutes
+    r"| or (?:more|less|fewer)\b| (?:more|less|fewer) than \$?[0-9]"
     r"| (?:million|billion|thousand|hundred|dozen|half|thirds?|quarters?|percent)\b",
     re.IGNORECASE,
 )

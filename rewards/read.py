@@ -12,16 +12,19 @@ import re
 from mathrl.rewards.latex import parse
 from mathrl.rewards.literals import ParseError, number
 from mathrl.rewards.reader import TEXT_COMMANDS, Reader, words_of
+from mathrl.rewards.relations import NATURAL, WHOLE, renamed
+from mathrl.rewards.rewrites import family_of, rewritten
 from mathrl.rewards.special import comma_variants, number_of_words, read_special
 from mathrl.rewards.syntax import (
     Number,
     Symbol,
 )
 from mathrl.rewards.tokens import Token, tokenize
-from mathrl.rewards.units import read_unit
+from mathrl.rewards.units import is_unit, read_unit
 from mathrl.rewards.values import (
     REALS,
     Bracketed,
+    Percent,
     Quantity,
     Relation,
     Value,
@@ -61,15 +64,33 @@ def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
     Returns:
         Its readings, the likeliest first; at least one, which may be ``Words``.
     """
-    if special := read_special(text):
-        return special
+    text = rewritten(text)
+    readings = (
+        read_special(text)
+        or _read_family(text, max_unit_words)
+        or _read_plainly(text, max_unit_words)
+    )
+    return tuple(readings) or (Words(words_of(text)),)
+
+
+def _read_family(text: str, max_unit_words: int) -> list[Value]:
+    """Read values over the whole numbers, and give their letter one name."""
+    if (family := family_of(text)) is None:
+        return []
+    head, letter, is_natural = family
+    whole = NATURAL if is_natural else WHOLE
+    return [renamed(value, {letter: whole}) for value in _read_all(head, max_unit_words)]
+
+
+def _read_plainly(text: str, max_unit_words: int) -> list[Value]:
+    """Read an answer as its tokens say, then as a choice, a unit, a name or words."""
     readings = _read_all(text, max_unit_words)
     plain = TEXT_COMMANDS.sub(" ", text).strip() if "\\" in text else text
     if (choice := _CHOICE.match(plain)) and not _OTHER_CHOICE.search(plain, choice.end(1) + 1):
         readings.insert(0, Symbol(choice[1]))
         if body := _CHOSEN.match(text):
             readings.extend(_read_all(body[1], max_unit_words))
-    if found := _LETTER_UNIT.fullmatch(text):
+    if (found := _LETTER_UNIT.fullmatch(text)) is not None:
         unit = read_unit([Token("symbol", found[2], False)], 1)
         if unit is not None:
             readings.append(Quantity(number(found[1]), unit))
@@ -78,11 +99,7 @@ def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
         if [token.kind for token in tokens] == ["word"]:  # a name, or a product of letters
             readings.extend((Words(words_of(text)), parse(tokens)))
     if not readings or isinstance(readings[0], Words | Quantity):
-        words = words_of(text)
-        if (named := _NAMED_SETS.get(words)) is not None:
-            readings.insert(0, named)
-        elif (counted := number_of_words(words)) is not None:
-            readings.append(Number(counted))
+        readings[:0] = _spoken(words_of(text))
     if (letter := _OPTION.fullmatch(plain)) is not None:
         readings.insert(0, Symbol((letter[1] or letter[2]).upper()))
     if point := _POINT.match(text):
@@ -91,7 +108,22 @@ def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
             for value in _read_all(text[1:], max_unit_words)
             if isinstance(value, Bracketed)
         )
-    return tuple(readings) or (Words(words_of(text)),)
+    return readings
+
+
+def _spoken(words: str) -> list[Value]:
+    """Read what is said in words: ``forty-two``, ``two hours``, ``all real numbers``."""
+    if (named := _NAMED_SETS.get(words)) is not None:
+        return [named]
+    if (counted := number_of_words(words)) is not None:
+        return [Number(counted)]
+    head, _, last = words.rpartition(" ")
+    if not head or (counted := number_of_words(head)) is None:
+        return []
+    if last == "percent":
+        return [Percent(Number(counted))]
+    unit = read_unit([Token("word", last, True)], 1) if is_unit(last) else None
+    return [] if unit is None else [Quantity(Number(counted), unit)]
 
 
 def _read_all(text: str, max_unit_words: int) -> list[Value]:

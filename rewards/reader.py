@@ -21,6 +21,7 @@ from mathrl.rewards.pieces import (
     split,
     trimmed,
 )
+from mathrl.rewards.pratt import negative
 from mathrl.rewards.relations import WHOLE, is_name, renamed, signed
 from mathrl.rewards.special import read_special
 from mathrl.rewards.syntax import (
@@ -62,6 +63,7 @@ _MAX_ITEMS = 200
 _MAX_LETTERS = 4
 _MAX_DEPTH = 80
 _MONEY = {"dollar": "dollars", "euro": "euros", "pound": "gbp"}
+_VOWELS = frozenset("aeiouy")
 _WORD_CHARACTERS = re.compile(r"[A-Za-z0-9'+-]+(?:\.[0-9]+)?")
 TEXT_COMMANDS = re.compile(
     r"\\(?:text(?:bf|it|rm|normal)?|mathrm|mbox|mathbf|rm|bf|left|right)\b|[{}$]"
@@ -75,9 +77,15 @@ def words_of(text: str) -> str:
         text: Any text.
     """
     found = _WORD_CHARACTERS.findall(TEXT_COMMANDS.sub(" ", text))
-    if len(found) == 1 and not (found[0].islower() or found[0].isupper() or found[0].istitle()):
-        return str(found[0])  # nRT is no word
+    if len(found) == 1 and _is_product(found[0]):
+        return str(found[0])
     return " ".join(found).lower() + (" ?" if "?" in text else "")
+
+
+def _is_product(letters: str) -> bool:
+    """Tell letters whose case matters from a word: nRT and Mgh are products."""
+    is_cased = letters.islower() or letters.isupper() or letters.istitle()
+    return not is_cased or (len(letters) > 1 and _VOWELS.isdisjoint(letters.lower()))
 
 
 def _may_measure(tokens: Sequence[Token]) -> bool:
@@ -87,7 +95,8 @@ def _may_measure(tokens: Sequence[Token]) -> bool:
     is_measure = tokens[0].kind == "number" and (
         tokens[1].kind == "_" or (tokens[1].kind == "symbol" and tokens[1].is_spaced)
     )
-    return len(tokens) == 2 or is_measure or tokens[-1].value in ("min", "Omega")
+    is_named = tokens[-1].value in ("min", "Omega") or tokens[-2].value == "mu"
+    return len(tokens) == 2 or is_measure or is_named
 
 
 class Reader:
@@ -127,10 +136,10 @@ class Reader:
             return self.relation(parts[0])
         joiner = "or" if "or" in found else "and" if "and" in found else ","
         items = [self.relation(part) for part in parts]
-        return _added_up(items) or _listing(_with_parameter(items), joiner)
+        return _added_up(items) or _listing(items, joiner)
 
     def relation(self, tokens: Sequence[Token]) -> Value:
-        if any(token.kind == "where" for token in tokens):
+        if any(token.kind == "where" for token in tokens) and split(tokens, ("where",))[1]:
             return self.conditional(tokens)
         pieces, operators = split(tokens, RELATIONS)
         if not operators:
@@ -205,11 +214,23 @@ class Reader:
                 return self.in_brackets(inner, first, last)
             if first == "{" and not any(token.value in _INFIX for token in inner):
                 return self.value(inner)
+        if first == "pm" and last in CLOSINGS and tokens[1].kind in ("(", "<angle"):
+            return self.both_signs(tokens[1:])
         if any(token.kind == "environment" for token in tokens):
             return self.with_environment(tokens)
         if len(tokens) > 3 and (vector := self.combined(tokens)) is not None:
             return vector
         return self.quantity(tokens)
+
+    def both_signs(self, tokens: Sequence[Token]) -> Value:
+        r"""Read ``\pm(1, 2)`` as two points."""
+        point = self.bracketed(tokens)
+        if not isinstance(point, Bracketed):
+            return self.quantity([Token("pm", "pm", False), *tokens])
+        items = [negative(item) for item in point.items if isinstance(item, EXPRESSIONS)]
+        if len(items) != len(point.items):
+            raise ParseError("a sign belongs to numbers")
+        return Listing((point, Bracketed(tuple(items), point.opening, point.closing)), "and")
 
     def in_brackets(self, inner: Sequence[Token], first: str, last: str) -> Value:
         self.depth += 1
@@ -257,7 +278,11 @@ class Reader:
         is_letter = len(member) == 1 or (len(member) > 2 and member[1].kind == "in")
         if is_letter:
             return self.value(condition)
-        return Braced((Relation((self.value(member), self.condition(condition)), ("if",)),))
+        value, when = self.value(member), self.condition(condition)
+        match when:
+            case Relation((Symbol(letter), Symbol("mathbb Z" | "mathbb N")), ("in",)):
+                value, when = renamed(value, {letter: WHOLE}), renamed(when, {letter: WHOLE})
+        return Braced((Relation((value, when), ("if",)),))
 
     def with_environment(self, tokens: Sequence[Token]) -> Value:
         matrix = environment(tokens, self.value)
@@ -308,7 +333,7 @@ class Reader:
         starts = [
             place
             for place, token in enumerate(tokens)
-            if token.kind == "number" and (place == 0 or tokens[place - 1].kind in ("word", "text"))
+            if token.kind == "number" and (place == 0 or _ends_unit(tokens[place - 1]))
         ]
         if len(starts) < 2:
             return None
@@ -325,6 +350,9 @@ class Reader:
         if token.kind == "command":
             is_unit_fraction = token.value == "frac" and tokens[place + 2 : place + 3] != []
             is_ohm = token.value == "Omega" and place + 1 == len(tokens)
+            is_micro = token.value == "mu" and place + 2 == len(tokens)
+            if is_micro and is_unit(f"u{tokens[-1].value}"):
+                return before.kind == "number"
             return is_ohm or (is_unit_fraction and tokens[place + 2].kind == "text")
         if token.kind == "/":  # 10 / day
             return place + 1 < len(tokens) and tokens[place + 1].kind in ("word", "text")
@@ -405,6 +433,10 @@ class Reader:
         return parse(tokens)
 
 
+def _ends_unit(token: Token) -> bool:
+    return token.kind in ("word", "text") or token.value in LETTER_UNITS
+
+
 def _based(tokens: Sequence[Token]) -> Value:
     """Read ``422_8`` where it stands inside an equation or a list."""
     text = "".join(token.value for token in tokens)
@@ -429,14 +461,6 @@ def _added_up(items: Sequence[Value]) -> Value | None:
         for quantity in quantities
     )
     return Quantity(Sum(terms), quantities[-1].unit)
-
-
-def _with_parameter(items: Sequence[Value]) -> Sequence[Value]:
-    """Take ``n \\in \\mathbb{Z}`` off a family of solutions, and give its letter one name."""
-    match items:
-        case (*rest, Relation((Symbol(letter), Symbol("mathbb Z" | "mathbb N")), ("in",))) if rest:
-            return [renamed(item, {letter: WHOLE}) for item in rest]
-    return items
 
 
 def _as_set(value: Value) -> Value:

@@ -29,7 +29,8 @@ from mathrl.rewards.values import (
 
 _MAX_SIGNS = 4
 WHOLE = "~n"
-"""The letter of a family of solutions: any whole number."""
+NATURAL = "~N"
+"""The letter of a family of solutions: any whole number, or any natural one."""
 
 
 def is_name(value: Value) -> bool:
@@ -162,6 +163,22 @@ def substituted(node: Expression, letters: Mapping[str, str]) -> Expression:
     return rebuilt(node, lambda child: substituted(child, letters))
 
 
+def with_plain_primes(first: Expression, second: Expression) -> tuple[Expression, Expression]:
+    r"""Write ``\frac{dv}{dt}`` as ``v'`` where the other side says it so, with no variable.
+
+    Args:
+        first: One expression.
+        second: The other.
+    """
+    short = [
+        {name: name.partition("/")[0] for name in letters_of(side) if "'/" in name}
+        for side in (first, second)
+    ]
+    if bool(short[0]) == bool(short[1]):
+        return first, second
+    return substituted(first, short[0]), substituted(second, short[1])
+
+
 def letters_of(value: Value) -> frozenset[str]:
     """List the letters in an expression; other values have none.
 
@@ -176,7 +193,7 @@ def letters_of(value: Value) -> frozenset[str]:
 
 
 def renamed(value: Value, letters: Mapping[str, str]) -> Value:
-    """Rename letters in an expression or an equation; other values stay.
+    """Rename letters in an expression, an equation or a list of them; other values stay.
 
     Args:
         value: Any.
@@ -186,4 +203,6 @@ def renamed(value: Value, letters: Mapping[str, str]) -> Value:
         return substituted(value, letters)
     if isinstance(value, Relation):
         return Relation(tuple(renamed(side, letters) for side in value.sides), value.operators)
+    if isinstance(value, Listing):
+        return Listing(tuple(renamed(item, letters) for item in value.items), value.joiner)
     return value

@@ -35,6 +35,7 @@ _CLOCK = re.compile(
 _HOUR = re.compile(
     r"([0-9]{1,2})\s*(?:\\text\s*\{|\\mathrm\s*\{)?\s*([ap])\.?\s*m\.?\s*\}?", re.IGNORECASE
 )
+_PROPORTION = re.compile(r"([0-9]{1,9}) to ([0-9]{1,9})")
 _GROUPED = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?:,[0-9]{3})++(?![0-9])(?!,[0-9])")
 _DECIMAL_COMMA = re.compile(r"-?(?:\\?\$ ?)?[0-9]+,[0-9]+")
 
@@ -60,6 +61,8 @@ def read_special(text: str) -> tuple[Value, ...] | None:
             if found[2][0] == "0":
                 return (clock,)
             return (clock, Ratio((Number(hours), Number(minutes))))
+    if " to " in text and (found := _PROPORTION.fullmatch(text)):
+        return (Ratio(tuple(Number(int(part)) for part in found.groups())),)
     if text[-1:] in "mM.}" and text[:1].isdigit() and (found := _HOUR.fullmatch(text)):
         return (_clock(int(found[1]), 0, f"{found[2].lower()}m"),)
     return None

@@ -157,5 +157,8 @@ def _add_text(tokens: list[Token], content: str, is_spaced: bool) -> None:
         tokens.append(Token("command", inner, is_spaced))
     elif len(inner) == 1 and inner in UPRIGHT_LETTERS:  # \mathrm{i} is i
         tokens.append(Token("symbol", inner, is_spaced))
+    elif (joint := inner.rpartition(" "))[2] in ("and", "or"):  # \text{boys and}
+        tokens.append(Token("text", joint[0], is_spaced))
+        tokens.append(Token(joint[2], joint[2], True))
     elif inner:
         tokens.append(Token("text", inner, is_spaced))

@@ -34,7 +34,7 @@ angle: degree degrees deg \N{DEGREE SIGN} 1
 radian: radian radians rad rads 1
 temperature: celsius \N{DEGREE SIGN}C 1
 fahrenheit: fahrenheit \N{DEGREE SIGN}F 1
-kelvin: kelvin kelvins 1
+kelvin: K kelvin kelvins 1
 dollar: dollar dollars usd USD bucks $ 1; cent cents 1/100; dime dimes 1/10; nickel nickels 1/20;
     quarter quarters 1/4; penny pennies 1/100
 euro: euro euros eur EUR 1
@@ -61,6 +61,11 @@ amount: mol moles mole 1; mmol 1/1000
 unit: unit units 1
 speed: mph 1397/3125; kph kmh kmph 5/18
 """
+_PREFIXES = {
+    "p": Fraction(1, 10**12), "n": Fraction(1, 10**9), "u": Fraction(1, 10**6),
+    "m": Fraction(1, 1000), "k": Fraction(1000), "M": Fraction(10**6), "G": Fraction(10**9),
+}  # fmt: skip
+_PREFIXED = words("m g s L l N J W V A Pa Hz F C T H eV mol ohm bit")
 _AREAS = {"acre": "25292852640000/6250000000", "hectare": "10000", "ha": "10000"}
 _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _COMPOUND = {"volume": {"length": 3}, "speed": {"length": 1, "time": -1}}
@@ -83,7 +88,7 @@ SMALL_WORDS = words("in on of to by at as for per")
 """Words that may follow a number in a sentence and begin what it is of."""
 _MAX_TOKENS = 60
 _MAX_ABBREVIATION = 3
-LETTER_UNITS = words("m g s h L l N J W V A")
+LETTER_UNITS = words("m g s h L l N J W V A K")
 _UNIT_PART = re.compile(
     r"([A-Za-z\N{DEGREE SIGN}$.']+)|\^\s*\{?\s*(-?[0-9]{1,2})\s*\}?|/|[0-9]+|[^\s]"
 )
@@ -140,6 +145,9 @@ def _known(word: str) -> tuple[dict[str, int], Fraction] | None:
     table = _table()
     if word in table:
         return table[word]
+    if word[1:] in _PREFIXED and word[:1] in _PREFIXES:
+        dimension, factor = table.get(word[1:]) or ({word[1:]: 1}, Fraction(1))
+        return dimension, factor * _PREFIXES[word[0]]
     return table.get(word.lower()) if len(word) > _MAX_ABBREVIATION else None
 
 
@@ -281,6 +289,9 @@ def _words(tokens: Sequence[Token]) -> list[str] | None:
             words.append("degree")
         elif token.kind == "command" and token.value == "Omega":
             words.append("ohm")
+        elif token.value == "mu" and index + 1 < len(tokens):  # the micro of micrometres
+            index += 1
+            words.append(f"u{tokens[index].value}")
         elif token.kind == "in":
             words.append("in")
         elif token.kind not in ("*", "."):
