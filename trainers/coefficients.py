@@ -6,19 +6,21 @@ Every method's gradient has the form of DeepSeekMath's Eq. 5 (arXiv 2402.03300),
 
 so a method *is* its coefficient GC: the loop backpropagates ``-sum(norm * GC.detach() * logprob)``
 and nothing else. Beside each coefficient stands its objective as the paper writes it, for logging
-and as the oracle of the tests: ``GC_t = d objective_t / d logprob_t``.
+and as the oracle of the tests: ``norm_t * GC_t = d(sum norm * objective) / d logprob_t``.
+
+A regularised method is its surrogate less ``beta`` times a divergence (``divergences.py``), so its
+coefficient is the surrogate's less ``beta`` times the divergence's slope.
 
 Axes: B completions, T tokens. All tensors are [B, T]; what padded positions hold is ignored.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-MAX_LOG_RATIO = 20.0
-"""exp(20) = 5e8: beyond it pi_ref / pi is held constant, so that one token which the policy has
-all but ruled out cannot overflow. The paper's formula holds below."""
+from mathrl.trainers.divergences import K3, Divergence, ratio_weighted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,8 +30,14 @@ class TokenBatch:
     advantages_BT: Tensor
     old_logprobs_BT: Tensor
     """Under the policy that sampled, before the first update on these rollouts."""
+    mask_BT: Tensor
+    """True where a completion has a token."""
     ref_logprobs_BT: Tensor | None = None
-    """Under the reference policy; None where the method has no KL penalty."""
+    """Under the reference policy; None where the loss has no KL penalty."""
+
+
+Coefficient = Callable[[Tensor, TokenBatch], Tensor]
+"""(logprobs_BT, batch) -> one number a token"""
 
 
 def sft(logprobs_BT: Tensor, batch: TokenBatch) -> Tensor:
@@ -42,43 +50,129 @@ def sft_objective(logprobs_BT: Tensor, batch: TokenBatch) -> Tensor:
     return logprobs_BT
 
 
+def clipped_ratio(
+    logprobs_BT: Tensor, batch: TokenBatch, *, clip_low: float, clip_high: float
+) -> Tensor:
+    """PPO's and GRPO's surrogate: ratio * A where the clip lets it through."""
+    ratio_BT = torch.exp(logprobs_BT - batch.old_logprobs_BT)
+    clipped_BT = is_clipped(ratio_BT, batch, clip_low, clip_high)
+    return torch.where(clipped_BT, 0.0, ratio_BT * batch.advantages_BT)
+
+
+def clipped_ratio_objective(
+    logprobs_BT: Tensor, batch: TokenBatch, *, clip_low: float, clip_high: float
+) -> Tensor:
+    """The smaller of ratio * A and the clipped ratio * A."""
+    ratio_BT = torch.exp(logprobs_BT - batch.old_logprobs_BT)
+    return _smaller(ratio_BT, batch, clip_low, clip_high)
+
+
 def grpo(
     logprobs_BT: Tensor, batch: TokenBatch, *, clip_low: float, clip_high: float, beta: float
 ) -> Tensor:
-    """GRPO: ratio * A where the clip lets it through, plus beta * (pi_ref / pi - 1).
+    """GRPO as in DeepSeekMath: the clipped ratio * A, plus beta * (pi_ref / pi - 1).
 
     With one update a rollout the ratio is 1 and this is Eq. 21, ``A + beta (pi_ref/pi - 1)``.
     """
-    advantages_BT = batch.advantages_BT
-    ratio_BT = torch.exp(logprobs_BT - batch.old_logprobs_BT)
-    clipped_BT = is_clipped(ratio_BT, batch, clip_low, clip_high)
-    coefficient_BT = torch.where(clipped_BT, 0.0, ratio_BT * advantages_BT)
-    if batch.ref_logprobs_BT is None:
-        return coefficient_BT
-    log_ratio_BT = batch.ref_logprobs_BT - logprobs_BT
-    return coefficient_BT + beta * (torch.exp(log_ratio_BT.clamp(max=MAX_LOG_RATIO)) - 1)
+    surrogate_BT = clipped_ratio(logprobs_BT, batch, clip_low=clip_low, clip_high=clip_high)
+    return surrogate_BT - penalty(logprobs_BT, batch, beta=beta, divergence=K3)
 
 
 def grpo_objective(
     logprobs_BT: Tensor, batch: TokenBatch, *, clip_low: float, clip_high: float, beta: float
 ) -> Tensor:
     """What GRPO maximises at each token (Eq. 3): the clipped surrogate minus beta * KL."""
-    ratio_BT = torch.exp(logprobs_BT - batch.old_logprobs_BT)
-    surrogate_BT = torch.minimum(
-        ratio_BT * batch.advantages_BT,
-        ratio_BT.clamp(1 - clip_low, 1 + clip_high) * batch.advantages_BT,
+    surrogate_BT = clipped_ratio_objective(
+        logprobs_BT, batch, clip_low=clip_low, clip_high=clip_high
     )
+    return surrogate_BT - penalty_objective(logprobs_BT, batch, beta=beta, divergence=K3)
+
+
+def gspo(logprobs_BT: Tensor, batch: TokenBatch, *, clip_low: float, clip_high: float) -> Tensor:
+    """GSPO: the ratio of the whole completion, s = exp(mean of the log-ratios), times A.
+
+    s depends on each of its |o| tokens with slope s / |o|; the sequence norm carries the 1 / |o|.
+    """
+    ratio_BT = sequence_ratio(logprobs_BT, batch).expand_as(logprobs_BT)
+    clipped_BT = is_clipped(ratio_BT, batch, clip_low, clip_high)
+    return torch.where(clipped_BT, 0.0, ratio_BT * batch.advantages_BT)
+
+
+def gspo_objective(
+    logprobs_BT: Tensor, batch: TokenBatch, *, clip_low: float, clip_high: float
+) -> Tensor:
+    """The clipped surrogate of the completion, at each of its tokens (arXiv 2507.18071, Eq. 5)."""
+    ratio_BT = sequence_ratio(logprobs_BT, batch).expand_as(logprobs_BT)
+    return _smaller(ratio_BT, batch, clip_low, clip_high)
+
+
+def sequence_ratio(logprobs_BT: Tensor, batch: TokenBatch) -> Tensor:
+    """The geometric mean of a completion's token ratios, [B, 1]."""
+    log_ratio_BT = torch.where(batch.mask_BT, logprobs_BT - batch.old_logprobs_BT, 0.0)
+    lengths_B1 = batch.mask_BT.sum(dim=1, keepdim=True).clamp(min=1)
+    return torch.exp(log_ratio_BT.sum(dim=1, keepdim=True) / lengths_B1)
+
+
+def cispo(logprobs_BT: Tensor, batch: TokenBatch, *, clip_low: float, clip_high: float) -> Tensor:
+    """CISPO: the clipped ratio weighs A, and no token loses its gradient."""
+    ratio_BT = torch.exp(logprobs_BT - batch.old_logprobs_BT)
+    return ratio_BT.clamp(1 - clip_low, 1 + clip_high) * batch.advantages_BT
+
+
+def cispo_objective(
+    logprobs_BT: Tensor, batch: TokenBatch, *, clip_low: float, clip_high: float
+) -> Tensor:
+    """REINFORCE with a weight that has no gradient (MiniMax-M1, arXiv 2506.13585, Eq. 4)."""
+    weight_BT = torch.exp(logprobs_BT.detach() - batch.old_logprobs_BT)
+    weight_BT = weight_BT.clamp(1 - clip_low, 1 + clip_high)
+    return weight_BT * batch.advantages_BT * logprobs_BT
+
+
+def penalty(
+    logprobs_BT: Tensor,
+    batch: TokenBatch,
+    *,
+    beta: float,
+    divergence: Divergence,
+    is_ratio_weighted: bool = False,
+) -> Tensor:
+    """What a KL penalty in the loss takes off a coefficient: beta * the divergence's slope."""
     if batch.ref_logprobs_BT is None:
-        return surrogate_BT
-    return surrogate_BT - beta * kl_k3(logprobs_BT, batch.ref_logprobs_BT)
+        return torch.zeros_like(logprobs_BT)
+    if is_ratio_weighted:
+        divergence = ratio_weighted(divergence, batch.old_logprobs_BT)
+    return beta * divergence.slope(logprobs_BT, batch.ref_logprobs_BT)
 
 
-def kl_k3(logprobs_BT: Tensor, ref_logprobs_BT: Tensor) -> Tensor:
-    """Schulman's k3 estimate of KL(pi || pi_ref) at the sampled token (Eq. 4): never negative."""
-    log_ratio_BT = ref_logprobs_BT - logprobs_BT
-    excess_BT = (log_ratio_BT - MAX_LOG_RATIO).clamp(min=0)  # above the cap the exponential
-    ratio_BT = torch.exp(log_ratio_BT - excess_BT) * (1 + excess_BT)  # goes on as its tangent
-    return ratio_BT - log_ratio_BT - 1
+def penalty_objective(
+    logprobs_BT: Tensor,
+    batch: TokenBatch,
+    *,
+    beta: float,
+    divergence: Divergence,
+    is_ratio_weighted: bool = False,
+) -> Tensor:
+    """What a KL penalty takes off the objective."""
+    if batch.ref_logprobs_BT is None:
+        return torch.zeros_like(logprobs_BT)
+    if is_ratio_weighted:
+        divergence = ratio_weighted(divergence, batch.old_logprobs_BT)
+    return beta * divergence.value(logprobs_BT, batch.ref_logprobs_BT)
+
+
+def importance_weights(old_logprobs_BT: Tensor, sampler_logprobs_BT: Tensor, cap: float) -> Tensor:
+    """Correct for a sampler whose arithmetic differs from the trainer's: min(pi_old / mu, cap).
+
+    The weight multiplies the advantage, in whichever surrogate.
+
+    Args:
+        old_logprobs_BT: By the trainer, before the first update.
+        sampler_logprobs_BT: As the engine reported them.
+        cap: The largest weight.
+
+    Source: truncated importance sampling (Ionides, 2008), in RL: Yao et al., 2025.
+    """
+    return torch.exp(old_logprobs_BT - sampler_logprobs_BT).clamp(max=cap)
 
 
 def is_clipped(ratio_BT: Tensor, batch: TokenBatch, clip_low: float, clip_high: float) -> Tensor:
@@ -88,12 +182,6 @@ def is_clipped(ratio_BT: Tensor, batch: TokenBatch, clip_low: float, clip_high: 
     return too_high_BT | too_low_BT
 
 
-def sequence_norm(mask_BT: Tensor) -> Tensor:
-    """The paper's norm, float64: 1 / (completions * tokens of this one); no tokens, no weight."""
-    lengths_B1 = mask_BT.sum(dim=1, keepdim=True)
-    return mask_BT.double() / (mask_BT.shape[0] * lengths_B1.clamp(min=1))
-
-
-def token_norm(mask_BT: Tensor) -> Tensor:
-    """Every token of the batch weighs the same, float64: 1 / all tokens."""
-    return mask_BT.double() / mask_BT.sum().clamp(min=1)
+def _smaller(ratio_BT: Tensor, batch: TokenBatch, clip_low: float, clip_high: float) -> Tensor:
+    clipped_BT = ratio_BT.clamp(1 - clip_low, 1 + clip_high)
+    return torch.minimum(ratio_BT * batch.advantages_BT, clipped_BT * batch.advantages_BT)

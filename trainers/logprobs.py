@@ -1,92 +1,152 @@
-"""Log-probs of completions under a policy, without ever holding a [B, T, V] tensor.
+"""Log-probs of completions under a policy: each prompt once, and never a [B, T, V] tensor.
 
-The rows are prompt + completion, padded on the right: with causal attention no real token sees
-the padding, so neither a mask nor position ids are needed. Only the hidden states that predict a
-completion token go through the output head, in chunks; each chunk's logits are made again in the
-backward pass.
+The completions of a group share their prompt. It is forwarded once, its keys and values become
+leaves, and the completions read them in micro-batches of similar length; after the last of these
+one backward pass takes the gradients that the leaves gathered through the prompt. So a trained
+token costs what it costs, whatever the group's size, and the gradient is that of the padded batch.
+
+Only hidden states that predict a completion token go through the output head, in chunks; the
+logits of a chunk are made again in the backward pass.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
 
 from mathrl.errors import ConfigError
 
-# B completions, L prompt and completion tokens, T completion tokens, N scored positions,
-# D hidden size, V vocabulary
+logger = logging.getLogger(__name__)
+
+# B completions, U unique prompts, P prompt tokens, L prompt and completion tokens, T completion
+# tokens, N scored positions, D hidden size, V vocabulary
 
 CHUNK_ELEMENTS = 2**25
 """Logits in one chunk: 128 MiB in float32."""
+MAX_PADDING = 0.3
+"""A completion shorter than the longest of its micro-batch by this share begins another one."""
+MIN_BUCKET_TOKENS = 1024
+"""A micro-batch smaller than this is not worth being cut for its padding."""
 
 Row = tuple[tuple[int, ...], tuple[int, ...]]
 """Prompt ids and completion ids."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a policy says of some completions, float32 (float64 for a float64 model); 0 behind
+    each completion's end."""
+
+    logprobs_BT: Tensor
+    """Log-prob of each token given what comes before it; has a gradient where gradients are on."""
+    entropies_BT: Tensor
+    """Entropy in nats of the distribution that each token was drawn from; gradient on request."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scoring:
+    """How completions are scored."""
+
+    temperature: float = 1.0
+    """Divides the logits, as it did in sampling."""
+    max_tokens: int = 16_384
+    """Most tokens of one forward pass, padding included (or one row)."""
+    has_entropy_gradient: bool = False
+    """The entropies have a gradient; costs memory, so only where there is an entropy bonus."""
+
+
+def score_completions(
+    model: PreTrainedModel, rows: Sequence[Row], scoring: Scoring
+) -> Iterator[tuple[list[int], Scores]]:
+    """Score completions in micro-batches, each prompt forwarded once.
+
+    Where gradients are on, call ``backward`` on a loss of the scores before taking the next item:
+    the prompts' own backward pass comes after their last completion. So use the iterator to its
+    end.
+
+    Args:
+        model: A causal language model.
+        rows: Prompt and completion ids; a prompt has at least one token.
+        scoring: Temperature and sizes.
+
+    Yields:
+        Indices into ``rows`` and their scores, as wide as the longest of them; every row is in
+        exactly one item.
+    """
+    groups = _by_prompt(rows)
+    if len(groups) == len(rows) or not can_share_prompts(model):
+        for indices in micro_batches([len(p) + len(c) for p, c in rows], scoring.max_tokens):
+            yield indices, _padded_scores(model, [rows[b] for b in indices], scoring)
+        return
+    lengths = [len(prompt) for prompt in groups]
+    prompts, members = list(groups), list(groups.values())
+    for part in micro_batches(lengths, scoring.max_tokens):
+        shared = _SharedPrompts(model, [prompts[u] for u in part])
+        places = [(place, b) for place, u in enumerate(part) for b in members[u]]
+        for chosen in micro_batches([len(rows[b][1]) for _, b in places], scoring.max_tokens):
+            indices = [places[each][1] for each in chosen]
+            scores = shared.scores(
+                [places[each][0] for each in chosen], [rows[b][1] for b in indices], scoring
+            )
+            yield indices, scores
+        shared.backward()
+
+
 def completion_logprobs(
     model: PreTrainedModel, rows: Sequence[Row], *, temperature: float = 1.0
 ) -> Tensor:
-    """Log-prob of each completion token given what comes before it.
+    """Log-prob of each completion token, [B, T], in one padded batch: the plain reference path.
 
     Args:
         model: A causal language model.
         rows: Prompt and completion ids; a prompt has at least one token.
         temperature: Divides the logits, as it did in sampling.
-
-    Returns:
-        [B, T] with T the longest completion, float32 (float64 for a float64 model); 0 behind each
-        completion's end. Carries a gradient where gradients are on.
     """
-    lengths = [len(completion) for _, completion in rows]
-    width = max((len(prompt) + len(completion) for prompt, completion in rows), default=0)
-    ids_BL = torch.zeros(len(rows), width, dtype=torch.long)
-    targets_BT = torch.zeros(len(rows), max(lengths, default=0), dtype=torch.long)
-    # the token at position p is predicted by the hidden state at p - 1
-    predicts_BL = torch.zeros(len(rows), width, dtype=torch.bool)
-    for b, (prompt, completion) in enumerate(rows):
-        ids_BL[b, : len(prompt) + len(completion)] = torch.tensor(prompt + completion)
-        targets_BT[b, : len(completion)] = torch.tensor(completion)
-        predicts_BL[b, len(prompt) - 1 : len(prompt) - 1 + len(completion)] = True
-    mask_BT = completion_mask(lengths)
-    device = model.device
-    hidden_BLD = model.get_decoder()(input_ids=ids_BL.to(device), use_cache=False).last_hidden_state
-    logprobs_N = _chunked_logprobs(
-        model.get_output_embeddings(),
-        hidden_BLD[predicts_BL.to(device)],
-        targets_BT[mask_BT].to(device),
-        temperature,
-    )
-    zeros_BT = torch.zeros(mask_BT.shape, device=device, dtype=logprobs_N.dtype)
-    return zeros_BT.masked_scatter(mask_BT.to(device), logprobs_N)
+    return _padded_scores(model, rows, Scoring(temperature=temperature)).logprobs_BT
 
 
 def completion_mask(lengths: Sequence[int]) -> Tensor:
     """True where a completion has a token, bool [B, T]."""
     longest = max(lengths, default=0)
-    return torch.arange(longest)[None, :] < torch.tensor(lengths)[:, None]
+    return torch.arange(longest)[None, :] < torch.tensor(lengths, dtype=torch.long)[:, None]
 
 
-def micro_batches(rows: Sequence[Row], max_tokens: int) -> Iterator[list[int]]:
+def micro_batches(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
     """Cut rows into micro-batches of similar length.
 
     Yields:
-        Indices into ``rows``; each micro-batch has at most ``max_tokens`` tokens with its
+        Indices into ``lengths``; each micro-batch has at most ``max_tokens`` tokens with its
         padding (or one row), and every row is in exactly one.
     """
-    by_length = sorted(range(len(rows)), key=lambda b: -(len(rows[b][0]) + len(rows[b][1])))
+    by_length = sorted(range(len(lengths)), key=lambda b: -lengths[b])
     batch: list[int] = []
     width = 0
     for b in by_length:
-        if batch and (len(batch) + 1) * width > max_tokens:
+        is_full = (len(batch) + 1) * width > max_tokens
+        is_short = lengths[b] < (1 - MAX_PADDING) * width
+        if batch and (is_full or (is_short and len(batch) * width >= MIN_BUCKET_TOKENS)):
             yield batch
             batch = []
         if not batch:
-            width = len(rows[b][0]) + len(rows[b][1])
+            width = lengths[b]
         batch.append(b)
     if batch:
         yield batch
+
+
+def can_share_prompts(model: PreTrainedModel) -> bool:
+    """Tell whether the model's keys and values can be handed on with their gradients."""
+    cache = DynamicCache(config=model.config)
+    is_plain = all(type(layer) is DynamicLayer for layer in cache.layers)
+    if not is_plain:
+        logger.info("%s: prompts are forwarded with every completion", type(model).__name__)
+    return is_plain
 
 
 @torch.no_grad()
@@ -106,18 +166,138 @@ def check_output_head(model: PreTrainedModel) -> None:
         )
 
 
-def _chunked_logprobs(
-    head: torch.nn.Linear, hidden_ND: Tensor, targets_N: Tensor, temperature: float
-) -> Tensor:
-    def score(hidden_CD: Tensor, targets_C: Tensor) -> Tensor:
+class _SharedPrompts:
+    """Unique prompts, forwarded once; completions read their keys and values as leaves."""
+
+    def __init__(self, model: PreTrainedModel, prompts: Sequence[tuple[int, ...]]) -> None:
+        self.model = model
+        self.lengths_U = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
+        ids_UP = _padded(prompts).to(model.device)
+        cache = DynamicCache(config=model.config)
+        # padded on the right: no real token sees the padding
+        out = model.get_decoder()(input_ids=ids_UP, use_cache=True, past_key_values=cache)
+        last_UD = out.last_hidden_state[torch.arange(len(prompts)), self.lengths_U - 1]
+        self.states = [
+            last_UD,
+            *(s for layer in _layers(cache) for s in (layer.keys, layer.values)),
+        ]
+        self.leaves = [s.detach().requires_grad_(torch.is_grad_enabled()) for s in self.states]
+
+    def scores(
+        self, places: Sequence[int], completions: Sequence[tuple[int, ...]], scoring: Scoring
+    ) -> Scores:
+        """Score completions, each behind the prompt at its place."""
+        device = self.model.device
+        places_B = torch.tensor(places, device=device)
+        lengths_B = self.lengths_U[places_B]
+        targets_BT = _padded(completions).to(device)
+        mask_BT = completion_mask([len(ids) for ids in completions]).to(device)
+        hidden_BTD = self.leaves[0][places_B][:, None]  # it predicts each first token
+        if targets_BT.shape[1] > 1:
+            rest_BTD = self._decode(places_B, lengths_B, targets_BT[:, :-1])
+            hidden_BTD = torch.cat([hidden_BTD, rest_BTD], dim=1)
+        hidden_BTD = hidden_BTD[:, : targets_BT.shape[1]]
+        return _score(self.model, hidden_BTD[mask_BT], targets_BT[mask_BT], mask_BT, scoring)
+
+    def _decode(self, places_B: Tensor, lengths_B: Tensor, ids_BT: Tensor) -> Tensor:
+        """Forward completion tokens behind their prompts: hidden states [B, T, D]."""
+        longest = int(lengths_B.max())
+        cache = DynamicCache(config=self.model.config)
+        pairs = zip(self.leaves[1::2], self.leaves[2::2], strict=True)
+        for layer, (keys, values) in zip(_layers(cache), pairs, strict=True):
+            layer.lazy_initialization(keys, values)
+            layer.keys = keys[places_B, :, :longest]
+            layer.values = values[places_B, :, :longest]
+        steps_T = torch.arange(ids_BT.shape[1], device=ids_BT.device)
+        mask_BL = None
+        if bool((lengths_B < longest).any()):
+            prompt_BP = torch.arange(longest, device=ids_BT.device)[None, :] < lengths_B[:, None]
+            mask_BL = torch.cat([prompt_BP, torch.ones_like(ids_BT, dtype=torch.bool)], dim=1)
+        hidden_BTD: Tensor = self.model.get_decoder()(
+            input_ids=ids_BT,
+            attention_mask=None if mask_BL is None else mask_BL.long(),
+            position_ids=lengths_B[:, None] + steps_T,
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state
+        return hidden_BTD
+
+    def backward(self) -> None:
+        """Take what the leaves gathered through the prompts."""
+        pairs = [(s, leaf.grad) for s, leaf in zip(self.states, self.leaves, strict=True)]
+        touched = [(state, grad) for state, grad in pairs if grad is not None]
+        if touched:
+            torch.autograd.backward([s for s, _ in touched], [grad for _, grad in touched])
+
+
+def _padded_scores(model: PreTrainedModel, rows: Sequence[Row], scoring: Scoring) -> Scores:
+    """Score whole rows, prompt and completion, padded on the right.
+
+    With causal attention no real token sees the padding, so neither a mask nor position ids are
+    needed.
+    """
+    ids_BL = _padded([prompt + completion for prompt, completion in rows])
+    targets_BT = _padded([completion for _, completion in rows])
+    # the token at position p is predicted by the hidden state at p - 1
+    predicts_BL = torch.zeros(ids_BL.shape, dtype=torch.bool)
+    for b, (prompt, completion) in enumerate(rows):
+        predicts_BL[b, len(prompt) - 1 : len(prompt) - 1 + len(completion)] = True
+    device = model.device
+    mask_BT = completion_mask([len(completion) for _, completion in rows]).to(device)
+    hidden_BLD = model.get_decoder()(input_ids=ids_BL.to(device), use_cache=False).last_hidden_state
+    hidden_ND = hidden_BLD[predicts_BL.to(device)]
+    return _score(model, hidden_ND, targets_BT.to(device)[mask_BT], mask_BT, scoring)
+
+
+def _layers(cache: DynamicCache) -> list[Any]:
+    """The layers of a cache of which ``can_share_prompts`` has seen that all are plain."""
+    return list(cache.layers)
+
+
+def _by_prompt(rows: Sequence[Row]) -> dict[tuple[int, ...], list[int]]:
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for b, (prompt, _) in enumerate(rows):
+        groups.setdefault(prompt, []).append(b)
+    return groups
+
+
+def _padded(rows: Sequence[tuple[int, ...]]) -> Tensor:
+    ids = torch.zeros(len(rows), max(map(len, rows), default=0), dtype=torch.long)
+    for b, row in enumerate(rows):
+        ids[b, : len(row)] = torch.tensor(row, dtype=torch.long)
+    return ids
+
+
+def _score(
+    model: PreTrainedModel,
+    hidden_ND: Tensor,
+    targets_N: Tensor,
+    mask_BT: Tensor,
+    scoring: Scoring,
+) -> Scores:
+    head = model.get_output_embeddings()
+    logprobs_N, entropies_N = _chunked(head, hidden_ND, targets_N, scoring)
+    zeros_BT = torch.zeros(mask_BT.shape, device=mask_BT.device, dtype=logprobs_N.dtype)
+    return Scores(
+        zeros_BT.masked_scatter(mask_BT, logprobs_N), zeros_BT.masked_scatter(mask_BT, entropies_N)
+    )
+
+
+def _chunked(
+    head: torch.nn.Linear, hidden_ND: Tensor, targets_N: Tensor, scoring: Scoring
+) -> tuple[Tensor, Tensor]:
+    def score(hidden_CD: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
         logits_CV = head(hidden_CD)
         # a bfloat16 softmax would be off by percents
         precision = torch.promote_types(logits_CV.dtype, torch.float32)
-        logits_CV = logits_CV.to(precision) / temperature
-        return -torch.nn.functional.cross_entropy(logits_CV, targets_C, reduction="none")
+        logprobs_CV = torch.log_softmax(logits_CV.to(precision) / scoring.temperature, dim=-1)
+        seen_CV = logprobs_CV if scoring.has_entropy_gradient else logprobs_CV.detach()
+        entropies_C = -(seen_CV.exp() * seen_CV).sum(dim=-1)
+        return logprobs_CV.gather(1, targets_C[:, None])[:, 0], entropies_C
 
     chunk = max(1, CHUNK_ELEMENTS // head.out_features)
     if len(targets_N) <= chunk:
         return score(hidden_ND, targets_N)
     pieces = zip(hidden_ND.split(chunk), targets_N.split(chunk), strict=True)
-    return torch.cat([checkpoint(score, h, t, use_reentrant=False) for h, t in pieces])
+    scored = [checkpoint(score, h, t, use_reentrant=False) for h, t in pieces]
+    return torch.cat([each[0] for each in scored]), torch.cat([each[1] for each in scored])

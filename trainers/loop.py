@@ -166,8 +166,8 @@ def _train_step(run: _Run, source: Source, engine: Engine) -> None:
     engine.sleep()
     drawn = time.perf_counter()
     with deferred_interrupt():
-        batch = assemble(rollouts, run.method, recipe, run.reference)
-        num_updates = recipe.loss.updates_per_rollout if batch.rows else 0
+        batch = assemble(rollouts, run.method, recipe, run.reference, run.policy.model)
+        num_updates = recipe.loss.updates_per_rollout if batch.totals.num_completions else 0
         stats = []
         run.is_whole = False  # a second Ctrl-C is not held back, and must not save half a step
         for index in range(num_updates):

@@ -43,6 +43,7 @@ def step_metrics(
         last = stats[-1]
         metrics |= {
             "loss/kl": last.kl,
+            "loss/entropy": last.entropy,
             "loss/clip_frac": last.clip_frac,
             "loss/grad_norm": last.grad_norm,
             "loss/logprob": _mean_logprob(batch),
@@ -65,4 +66,4 @@ def _zero_spread_share(rollouts: Sequence[Rollout]) -> float:
 def _mean_logprob(batch: RolloutBatch) -> float:
     """Mean log-prob of a token before the updates; minus the loss, for SFT."""
     assert batch.old_logprobs_BT is not None, "an update was made"
-    return float(batch.old_logprobs_BT[batch.mask_BT].mean())
+    return float(batch.old_logprobs_BT[batch.mask_BT].mean()) if batch.rows else 0.0

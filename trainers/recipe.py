@@ -75,30 +75,56 @@ class RolloutConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig:
-    """The objective's numbers; see ``coefficients.py``."""
+    """The objective; each choice names a function of ``coefficients``, ``credit`` or ``norms``."""
 
+    surrogate: Literal["clipped_ratio", "gspo", "cispo"] = "clipped_ratio"
+    """How the ratio to the sampling policy enters."""
     clip_low: float = 0.2
-    """The ratio is clipped below at 1 - clip_low."""
+    """The ratio is clipped below at 1 - clip_low; 1: not at all."""
     clip_high: float = 0.2
     """The ratio is clipped above at 1 + clip_high."""
-    beta: float = 0.04
-    """Weight of the KL penalty; 0 loads no reference policy."""
-    updates_per_rollout: int = 1
-    """Optimizer steps on the same rollouts, mu in Algorithm 1."""
+    advantage: Literal[
+        "group_standardised", "group_centred", "leave_one_out", "batch_standardised"
+    ] = "group_standardised"
+    """What a reward is compared with."""
+    has_group_baseline: bool = False
+    """For ``batch_standardised``: take the group's mean off first (REINFORCE++-baseline)."""
     std_ddof: int = 1
     """Group standard deviation: 1 divides by G - 1 (as other trainers do), 0 by G."""
+    norm: Literal["sequence", "token", "constant"] = "sequence"
+    """What a token weighs: one completion one vote, one token one vote, or 1 / max_new_tokens."""
+    beta: float = 0.04
+    """Weight of the KL penalty; 0 loads no reference policy."""
+    kl: Literal["k1", "k2", "k3"] = "k3"
+    """Estimator of the KL divergence."""
+    kl_in: Literal["loss", "reward"] = "loss"
+    """Where the penalty acts: directly, as in GRPO, or as a cost in the reward, as in PPO."""
+    is_kl_ratio_weighted: bool = False
+    """Weight the estimator with pi / pi_old, in the loss."""
+    entropy: float = 0.0
+    """Weight of an entropy bonus: an auxiliary loss of its own, by the same norm."""
+    importance_cap: float = 0.0
+    """Truncated importance sampling: the most that a token may weigh for what the sampler's
+    log-prob lacks against the trainer's; 0: no correction."""
+    updates_per_rollout: int = 1
+    """Optimizer steps on the same rollouts, mu in Algorithm 1."""
+    skips_truncated: bool = False
+    """Leave completions that were cut at the limit out of the loss (their rewards still count)."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.clip_low < 1, f"loss.clip_low must be in [0, 1), got {self.clip_low}")
-        _require(
-            0 <= self.clip_high < inf, f"loss.clip_high must be 0 or more, got {self.clip_high}"
-        )
-        _require(0 <= self.beta < inf, f"loss.beta must be 0 or more, got {self.beta}")
+        _require(0 <= self.clip_low <= 1, f"loss.clip_low must be in [0, 1], got {self.clip_low}")
+        for key in ("clip_high", "beta", "entropy", "importance_cap"):
+            value = getattr(self, key)
+            _require(0 <= value < inf, f"loss.{key} must be 0 or more, got {value}")
         _require(
             self.updates_per_rollout >= 1,
             f"loss.updates_per_rollout must be at least 1, got {self.updates_per_rollout}",
         )
         _require(self.std_ddof in (0, 1), f"loss.std_ddof must be 0 or 1, got {self.std_ddof}")
+        _require(
+            not (self.kl_in == "reward" and self.is_kl_ratio_weighted),
+            "loss.is_kl_ratio_weighted is for a penalty in the loss: a reward has no gradient",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

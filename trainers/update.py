@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 from transformers import PreTrainedModel
 
-from mathrl.trainers.batch import RolloutBatch
-from mathrl.trainers.coefficients import TokenBatch, is_clipped, kl_k3
-from mathrl.trainers.logprobs import completion_logprobs, micro_batches
+from mathrl.trainers.batch import RolloutBatch, scoring
+from mathrl.trainers.coefficients import TokenBatch, is_clipped, sequence_ratio
+from mathrl.trainers.divergences import k3
+from mathrl.trainers.logprobs import Scores, score_completions
 from mathrl.trainers.methods import Method
 from mathrl.trainers.recipe import OptimizerConfig, Recipe
 
@@ -20,6 +20,8 @@ class UpdateStats:
 
     kl: float = 0.0
     """Mean k3 to the reference; 0 without one."""
+    entropy: float = 0.0
+    """Of the distributions that the tokens were drawn from, in nats."""
     clip_frac: float = 0.0
     """Share of tokens whose gradient the clip stopped."""
     grad_norm: float = 0.0
@@ -38,26 +40,27 @@ def update(
     *,
     lr: float,
 ) -> UpdateStats:
-    """Take one optimizer step on ``-sum(norm * coefficient * logprob)`` over the batch."""
+    """Take one optimizer step on ``-sum(norm * (coefficient * logprob + entropy bonus))``."""
     stats = UpdateStats(lr=lr)
     seen_BT = torch.zeros(batch.mask_BT.shape, dtype=torch.float64)  # exact for any model
-    for indices in micro_batches(batch.rows, recipe.optimizer.micro_batch_tokens):
-        logprobs_BT = completion_logprobs(
-            model, [batch.rows[b] for b in indices], temperature=recipe.rollout.temperature
-        )
+    for indices, scores in score_completions(model, batch.rows, scoring(recipe)):
+        logprobs_BT = scores.logprobs_BT
         detached_BT = logprobs_BT.detach()
-        tokens = batch.tokens(indices, detached_BT)
+        tokens = batch.tokens(indices, detached_BT, recipe.loss.importance_cap)
         coefficient_BT = method.coefficient(detached_BT, tokens)
         width = logprobs_BT.shape[1]
         norm_BT = batch.norm_BT[indices, :width].to(logprobs_BT.device, logprobs_BT.dtype)
         loss = -(norm_BT * coefficient_BT * logprobs_BT).sum()
+        if recipe.loss.entropy:
+            loss = loss - recipe.loss.entropy * (norm_BT * scores.entropies_BT).sum()
         loss.backward()
         seen_BT[indices, :width] = detached_BT.double().cpu()
-        _observe(stats, detached_BT, tokens, batch.mask_BT[indices, :width], recipe)
+        _observe(stats, scores, tokens, recipe)
     if batch.old_logprobs_BT is None:
         batch.old_logprobs_BT = seen_BT
     num_tokens = max(1, int(batch.mask_BT.sum()))
     stats.kl /= num_tokens
+    stats.entropy /= num_tokens
     stats.clip_frac /= num_tokens
     _step(model, optimizer, stats, recipe.optimizer.max_grad_norm)
     return stats
@@ -91,6 +94,9 @@ def _step(
     stats: UpdateStats,
     max_grad_norm: float,
 ) -> None:
+    for parameter in model.parameters():  # a step without a gradient still moves by momentum
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
     stats.grad_norm = float(norm)
     stats.is_skipped = not math.isfinite(stats.grad_norm)
@@ -101,13 +107,15 @@ def _step(
     optimizer.zero_grad(set_to_none=True)
 
 
-def _observe(
-    stats: UpdateStats, logprobs_BT: Tensor, tokens: TokenBatch, mask_BT: Tensor, recipe: Recipe
-) -> None:
+def _observe(stats: UpdateStats, scores: Scores, tokens: TokenBatch, recipe: Recipe) -> None:
     """Add a micro-batch to the sums that become means over tokens."""
-    mask_BT = mask_BT.to(logprobs_BT.device)
+    logprobs_BT, mask_BT = scores.logprobs_BT.detach(), tokens.mask_BT
     if tokens.ref_logprobs_BT is not None:
-        stats.kl += float(kl_k3(logprobs_BT, tokens.ref_logprobs_BT)[mask_BT].sum())
-    ratio_BT = torch.exp(logprobs_BT - tokens.old_logprobs_BT)
+        stats.kl += float(k3(logprobs_BT, tokens.ref_logprobs_BT)[mask_BT].sum())
+    stats.entropy += float(scores.entropies_BT.detach()[mask_BT].sum())
+    if recipe.loss.surrogate == "gspo":
+        ratio_BT = sequence_ratio(logprobs_BT, tokens).expand_as(logprobs_BT)
+    else:
+        ratio_BT = torch.exp(logprobs_BT - tokens.old_logprobs_BT)
     clipped_BT = is_clipped(ratio_BT, tokens, recipe.loss.clip_low, recipe.loss.clip_high)
     stats.clip_frac += int(clipped_BT[mask_BT].sum())

@@ -4,14 +4,18 @@ import copy
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel, Qwen2ForCausalLM
 
 from mathrl.errors import ConfigError
 from mathrl.trainers import logprobs as module
 from mathrl.trainers.logprobs import (
+    Scoring,
+    can_share_prompts,
     check_output_head,
     completion_logprobs,
     completion_mask,
     micro_batches,
+    score_completions,
 )
 
 ROWS = [
@@ -78,11 +82,110 @@ def test_mask_by_hand():
 
 @pytest.mark.parametrize("max_tokens", [1, 7, 20, 10**6])
 def test_micro_batches_cover_every_row_once_within_the_budget(max_tokens):
-    batches = list(micro_batches(ROWS, max_tokens))
-    assert sorted(index for batch in batches for index in batch) == [0, 1, 2, 3]
+    lengths = [6, 6, 8, 0, 2]
+    batches = list(micro_batches(lengths, max_tokens))
+    assert sorted(index for batch in batches for index in batch) == [0, 1, 2, 3, 4]
     for batch in batches:
-        width = max(len(ROWS[b][0]) + len(ROWS[b][1]) for b in batch)
+        width = max(lengths[b] for b in batch)
         assert len(batch) == 1 or len(batch) * width <= max_tokens
+
+
+def test_a_micro_batch_that_is_large_enough_holds_rows_of_similar_length():
+    lengths = [1000, 990, 100, 90, 80]
+    assert list(micro_batches(lengths, 10**6)) == [[0, 1], [2, 3, 4]]
+    assert list(micro_batches([100, 10], 10**6)) == [[0, 1]]  # too small to be worth a cut
+
+
+def groups_of_rows(*, num_tokens=300, seed=1):
+    """Groups of six completions; two prompts have the same length, two another; some are empty."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(length):
+        return tuple(torch.randint(2, num_tokens, (length,), generator=generator).tolist())
+
+    rows = []
+    for length in (5, 17, 17, 3):
+        prompt = draw(length)
+        lengths = torch.randint(0, 30, (6,), generator=generator).tolist()
+        rows += [(prompt, draw(each)) for each in lengths]
+    order = torch.randperm(len(rows), generator=generator).tolist()
+    return [rows[b] for b in order]
+
+
+def scored_with_gradients(model, rows, parts):
+    """Values, entropies and parameter gradients of a loss with a weight of its own a token."""
+    generator = torch.Generator().manual_seed(2)
+    weights = torch.randn(2, len(rows), 30, generator=generator, dtype=model.dtype)
+    seen = torch.zeros_like(weights)
+    model.zero_grad()
+    for indices, scores in parts:
+        width = scores.logprobs_BT.shape[1]
+        both = torch.stack([scores.logprobs_BT, scores.entropies_BT])
+        (weights[:, indices, :width] * both).sum().backward()
+        seen[:, indices, :width] = both.detach()
+    return [seen, *(parameter.grad.clone() for parameter in model.parameters())]
+
+
+@pytest.mark.parametrize("max_tokens", [1, 60, 10**6])
+def test_prompts_forwarded_once_give_the_padded_gradients(policy, exact_norms, max_tokens):
+    model, rows = policy.model.double(), groups_of_rows()
+    assert can_share_prompts(model)
+    scoring = Scoring(temperature=0.7, max_tokens=max_tokens, has_entropy_gradient=True)
+    padded = module._padded_scores(model, rows, scoring)
+    plain = scored_with_gradients(model, rows, [(list(range(len(rows))), padded)])
+    ours = scored_with_gradients(model, rows, score_completions(model, rows, scoring))
+    for mine, theirs in zip(ours, plain, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_prompts_forwarded_once_agree_in_float32(policy):
+    model, rows = policy.model, groups_of_rows()
+    scoring = Scoring(has_entropy_gradient=True)
+    padded = module._padded_scores(model, rows, scoring)
+    plain = scored_with_gradients(model, rows, [(list(range(len(rows))), padded)])
+    ours = scored_with_gradients(model, rows, score_completions(model, rows, scoring))
+    for mine, theirs in zip(ours, plain, strict=True):
+        assert (mine - theirs).norm() <= 1e-6 * theirs.norm()
+
+
+def test_learned_positions_count_from_the_prompts_end(exact_norms):
+    """GPT-2 adds a vector a position: a wrong count would be off by whole nats."""
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=2, n_positions=64)
+    model, rows = GPT2LMHeadModel(config).eval().double(), groups_of_rows(num_tokens=64)
+    with torch.no_grad():
+        expected = one_by_one(model, rows, 1.0)
+        for indices, scores in score_completions(model, rows, Scoring()):
+            width = scores.logprobs_BT.shape[1]
+            wanted = expected[indices, :width]
+            torch.testing.assert_close(scores.logprobs_BT, wanted, rtol=0, atol=1e-12)
+
+
+def test_a_sliding_window_forwards_whole_rows(policy):
+    config = copy.deepcopy(policy.model.config)
+    config.use_sliding_window, config.sliding_window = True, 4
+    config.layer_types = ["sliding_attention"] * config.num_hidden_layers
+    torch.manual_seed(0)
+    model, rows = Qwen2ForCausalLM(config).eval().double(), groups_of_rows()
+    assert not can_share_prompts(model)
+    with torch.no_grad():
+        expected = one_by_one(model, rows, 1.0)
+        for indices, scores in score_completions(model, rows, Scoring()):
+            width = scores.logprobs_BT.shape[1]
+            wanted = expected[indices, :width]
+            torch.testing.assert_close(scores.logprobs_BT, wanted, rtol=0, atol=1e-12)
+
+
+def test_entropy_by_hand(policy):
+    with torch.no_grad():
+        model = policy.model.double()
+        scores = module._padded_scores(model, ROWS, Scoring(temperature=0.7))
+        prompt, completion = ROWS[0]
+        logits = model(input_ids=torch.tensor([prompt + completion])).logits[0, 2:5] / 0.7
+    chances = torch.softmax(logits, -1)
+    expected = -(chances * chances.log()).sum(-1)
+    torch.testing.assert_close(scores.entropies_BT[0, :3], expected, rtol=0, atol=1e-12)
+    assert scores.entropies_BT[0, 3:].abs().max() == 0
 
 
 def test_a_model_that_scales_its_logits_is_refused(policy):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from mathrl.errors import ConfigError
 from mathrl.schema import Completion, Problem, Rollout, Score
 from mathrl.trainers.batch import assemble
 from mathrl.trainers.logprobs import completion_logprobs
@@ -68,7 +69,7 @@ def run_updates(policy, config, *, reference=None):
     model = policy.model.double()
     optimizer = KeepGradients(model.parameters(), lr=1.0)
     method = build_method(config)
-    batch = assemble(rollouts(), method, config, reference)
+    batch = assemble(rollouts(), method, config, reference, model)
     stats = [
         update(model, optimizer, batch, method, config, lr=0.5)
         for _ in range(config.loss.updates_per_rollout)
@@ -120,7 +121,7 @@ def papers_loss(logprobs, old, ref):
 
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 def test_gradients_of_several_updates_are_those_of_the_papers_objective(
-    policy, shared_policy, temperature
+    policy, shared_policy, exact_norms, temperature
 ):
     """Parameter gradients of three updates in a row, plain SGD between them."""
     reference = reference_of(shared_policy)
@@ -141,7 +142,7 @@ def test_gradients_of_several_updates_are_those_of_the_papers_objective(
 
 
 @pytest.mark.parametrize("micro_batch_tokens", [1, 9, 20])
-def test_micro_batch_size_changes_nothing(shared_policy, policy, micro_batch_tokens):
+def test_micro_batch_size_changes_nothing(shared_policy, policy, exact_norms, micro_batch_tokens):
     reference = reference_of(shared_policy)
     other = replace(policy, model=copy.deepcopy(policy.model))
     whole, whole_stats, _ = run_updates(policy, recipe(updates=3), reference=reference)
@@ -171,7 +172,7 @@ def test_groups_without_spread_move_nothing(policy):
     before = [p.detach().clone() for p in model.parameters()]
     method = build_method(config)
     same = [replace(r, score=Score(value=1.0, status="correct")) for r in rollouts()]
-    batch = assemble(same, method, config, None)
+    batch = assemble(same, method, config, None, model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1.0, weight_decay=0.0)
     stats = update(model, optimizer, batch, method, config, lr=1.0)
     assert stats.grad_norm == 0
@@ -179,11 +180,123 @@ def test_groups_without_spread_move_nothing(policy):
         assert torch.equal(old, new)
 
 
+def test_only_groups_with_spread_are_forwarded_where_nothing_else_moves_a_weight(policy):
+    same = [
+        replace(r, score=Score(value=1.0, status="correct")) if r.group == 0 else r
+        for r in rollouts()
+    ]
+    for loss, num_rows in ({"beta": 0.0}, 2), ({"beta": 0.04}, 6), ({"beta": 0, "entropy": 0.1}, 6):
+        config = replace(recipe(), loss=LossConfig(**loss))
+        reference = policy.model if config.loss.beta else None
+        batch = assemble(same, build_method(config), config, reference, policy.model)
+        assert len(batch.rows) == num_rows
+        assert batch.totals.num_completions == 6
+        # 6 completions count, so a token of the last, of 3 tokens, weighs 1/18
+        assert batch.norm_BT[-1, :3].tolist() == pytest.approx([1 / 18] * 3)
+
+
+def test_truncated_completions_are_left_out_of_the_loss_and_of_its_denominator(policy):
+    config = replace(recipe(), loss=LossConfig(beta=0.0, norm="token", skips_truncated=True))
+    cut = [
+        replace(r, completion=replace(r.completion, finish_reason="length")) if i == 2 else r
+        for i, r in enumerate(rollouts())
+    ]
+    batch = assemble(cut, build_method(config), config, None, policy.model)
+    # 14 tokens have a verdict, 5 of them were cut
+    assert batch.totals.num_tokens == 9
+    assert sorted(len(completion) for _, completion in batch.rows) == [1, 2, 3, 3]
+    # its reward still counts in its group: mean 1/4 and std 1/2
+    assert batch.advantages_BT[0, 0].item() == pytest.approx(1.5)
+
+
+def test_a_penalty_in_the_reward_comes_off_before_credit(policy, shared_policy):
+    """Against -beta * (log pi - log pi_ref), summed over each completion by hand."""
+    reference = reference_of(shared_policy)
+    model = policy.model.double()
+    loss = LossConfig(beta=0.5, kl="k1", kl_in="reward", advantage="group_centred")
+    config = replace(recipe(), loss=loss)
+    batch = assemble(rollouts(), build_method(config), config, reference, model)
+    with torch.no_grad():
+        pairs = list(zip(token_logprobs(model, 1.0), token_logprobs(reference, 1.0), strict=True))
+    rewards = [1.0, 0.0, 0.0, 0.0, 0.5, 0.25]
+    returns = [
+        reward - 0.5 * float((new - ref).sum())
+        for reward, (new, ref) in zip(rewards, pairs, strict=True)
+    ]
+    first = returns[0] - sum(returns[:4]) / 4
+    assert batch.ref_logprobs_BT is None  # the loss has no penalty of its own
+    assert batch.advantages_BT[0, :3].tolist() == pytest.approx([first] * 3, rel=1e-9)
+
+
+def test_an_entropy_bonus_is_the_gradient_of_the_entropy(policy, exact_norms):
+    """A step without spread: all that is left is the bonus, by the method's norm."""
+    config = replace(recipe(), loss=LossConfig(beta=0.0, entropy=0.3))
+    model = policy.model.double()
+    same = [replace(r, score=Score(value=1.0, status="correct")) for r in rollouts()]
+    plain = copy.deepcopy(model)
+    method = build_method(config)
+    batch = assemble(same, method, config, None, model)
+    optimizer = KeepGradients(model.parameters(), lr=1.0)
+    update(model, optimizer, batch, method, config, lr=0.0)
+    loss = torch.zeros((), dtype=torch.float64)
+    for prompt, ids in batch.rows:
+        if ids:
+            logits = plain(input_ids=torch.tensor([prompt + ids])).logits[0, len(prompt) - 1 : -1]
+            chances = torch.softmax(logits, -1)
+            entropy = -(chances * chances.log()).sum(-1)
+            loss = loss - 0.3 * entropy.mean() / len(batch.rows)
+    loss.backward()
+    for mine, parameter in zip(optimizer.seen[0], plain.parameters(), strict=True):
+        torch.testing.assert_close(mine, parameter.grad, rtol=0, atol=1e-12)
+
+
+def test_importance_weights_multiply_the_advantage(policy):
+    config = replace(recipe(), loss=LossConfig(beta=0.0, importance_cap=1.5))
+    model = policy.model.double()
+    with torch.no_grad():
+        logprobs = {tuple(row): token_logprobs(model, 1.0)[b] for b, row in enumerate(ids_of())}
+    shifted = [
+        replace(
+            r,
+            completion=replace(
+                r.completion, logprobs=tuple(shifted_by(logprobs, r.completion.token_ids))
+            ),
+        )
+        for r in rollouts()
+    ]
+    method = build_method(config)
+    batch = assemble(shifted, method, config, None, model)
+    optimizer = KeepGradients(model.parameters(), lr=1.0)
+    update(model, optimizer, batch, method, config, lr=0.0)
+    # the sampler was 0.1 nats too low at first tokens and 1 nat at all others, cut at 1.5
+    tokens = batch.tokens([0], batch.old_logprobs_BT[[0]], 1.5)
+    weights = tokens.advantages_BT[0, :3] / batch.advantages_BT[0, :3]
+    assert weights.tolist() == pytest.approx([math.exp(0.1), 1.5, 1.5], rel=1e-9)
+
+
+def ids_of():
+    return [ids for ids, reward in COMPLETIONS if reward is not None]
+
+
+def shifted_by(logprobs, ids):
+    """What a sampler of another arithmetic would have reported."""
+    exact = logprobs.get(tuple(ids))
+    if exact is None:  # no verdict, so it is never read
+        return [0.0] * len(ids)
+    return [value - (0.1 if t == 0 else 1.0) for t, value in enumerate(exact.tolist())]
+
+
+def test_without_the_samplers_logprobs_there_is_nothing_to_correct(policy):
+    config = replace(recipe(), loss=LossConfig(beta=0.0, importance_cap=1.5))
+    with pytest.raises(ConfigError, match="importance_cap"):
+        assemble(rollouts(), build_method(config), config, None, policy.model)
+
+
 def test_a_gradient_that_is_not_finite_is_skipped(policy):
     config = recipe(beta=0.0)
     method = build_method(config)
-    batch = assemble(rollouts(), method, config, None)
-    batch.advantages_B[0] = float("nan")
+    batch = assemble(rollouts(), method, config, None, policy.model)
+    batch.advantages_BT[0, 0] = float("nan")
     before = [p.detach().clone() for p in policy.model.parameters()]
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=1.0)
     stats = update(policy.model, optimizer, batch, method, config, lr=1.0)
@@ -195,8 +308,9 @@ def test_a_gradient_that_is_not_finite_is_skipped(policy):
 
 def test_rollouts_without_a_verdict_are_left_out(policy):
     config = recipe(beta=0.0)
-    batch = assemble(rollouts(), build_method(config), config, None)
-    assert len(batch.rows) == 6
+    batch = assemble(rollouts(), build_method(config), config, None, policy.model)
+    assert batch.totals.num_completions == 6
+    assert len(batch.rows) == 5  # the empty one can move nothing
     # 6 completions count, so a token of the first, of 3 tokens, weighs 1/18
     assert batch.norm_BT[0].tolist() == pytest.approx([1 / 18, 1 / 18, 1 / 18, 0, 0])
 
@@ -235,12 +349,12 @@ def test_clip_frac_is_the_share_of_tokens_that_the_clip_stops(policy):
     config = replace(config, loss=replace(config.loss, clip_low=0.05, clip_high=0.3))
     method = build_method(config)
     model = policy.model.double()
-    batch = assemble(rollouts(), method, config, None)
+    batch = assemble(rollouts(), method, config, None, model)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     update(model, optimizer, batch, method, config, lr=0.5)
     with torch.no_grad():
         ratio = torch.exp(completion_logprobs(model, batch.rows) - batch.old_logprobs_BT)
-    good = batch.advantages_B[:, None] > 0
+    good = batch.advantages_BT > 0
     stopped = torch.where(good, ratio > 1.3, ratio < 0.95) & batch.mask_BT
     second = update(model, optimizer, batch, method, config, lr=0.5)
     assert 0 < stopped.sum() < batch.mask_BT.sum()
