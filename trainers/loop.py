@@ -27,6 +27,7 @@ from mathrl.manifest import problems_hash, read_manifest, write_manifest
 from mathrl.policy import Policy, load_policy, save_policy
 from mathrl.prompts import PromptBuilder
 from mathrl.rewards.combination import CombinedReward, Reward, combine
+from mathrl.rewards.length import LengthPenalty
 from mathrl.schema import Problem
 from mathrl.trainers.batch import assemble
 from mathrl.trainers.checkpoint import (
@@ -97,7 +98,7 @@ def train(
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     method = build_method(recipe)
-    reward = combine(rewards if rewards is not None else recipe.rewards)
+    reward = _reward(recipe, rewards if rewards is not None else recipe.rewards)
     folder = Path(out)
     facts = {"data_hash": problems_hash(problems), "rewards": reward.names}
     _check_folder(folder, recipe, facts, resume=resume)
@@ -162,11 +163,11 @@ def _train_step(run: _Run, source: Source, engine: Engine) -> None:
     recipe, step = run.recipe, run.step + 1
     start = time.perf_counter()
     engine.wake()
-    rollouts = source.draw(step)
+    drawn = source.draw(step)
     engine.sleep()
-    drawn = time.perf_counter()
+    sampled = time.perf_counter()
     with deferred_interrupt():
-        batch = assemble(rollouts, run.method, recipe, run.reference, run.policy.model)
+        batch = assemble(drawn.rollouts, run.method, recipe, run.reference, run.policy.model)
         num_updates = recipe.loss.updates_per_rollout if batch.totals.num_completions else 0
         stats = []
         run.is_whole = False  # a second Ctrl-C is not held back, and must not save half a step
@@ -176,13 +177,27 @@ def _train_step(run: _Run, source: Source, engine: Engine) -> None:
             )
             stats.append(update(run.policy.model, run.optimizer, batch, run.method, recipe, lr=lr))
         engine.sync(run.policy, step)
-        metrics = step_metrics(rollouts, batch, stats)
-        metrics |= {"time/sample_s": drawn - start, "time/update_s": time.perf_counter() - drawn}
+        metrics = step_metrics(drawn, batch, stats)
+        now = time.perf_counter()
+        metrics |= {"time/sample_s": sampled - start, "time/update_s": now - sampled}
         metrics["tokens_per_s"] = metrics["tokens"] / (time.perf_counter() - start)
-        run.log.write_rollouts(step, rollouts)
+        run.log.write_rollouts(step, [*drawn.rollouts, *drawn.discarded])
         record = run.log.write("train", step, metrics)
         run.step, run.is_whole = step, True
     run.on_record(record)  # what a watcher raises finds the step whole
+
+
+def _reward(recipe: Recipe, rewards: Sequence[str | Reward]) -> CombinedReward:
+    """The recipe's rewards as one, the punishment of overlong completions among them."""
+    parts: list[str | Reward] = list(rewards)
+    if recipe.rollout.overlong_cache:
+        parts.append(
+            LengthPenalty(
+                max_length=recipe.rollout.max_new_tokens,
+                cache_length=recipe.rollout.overlong_cache,
+            )
+        )
+    return combine(parts, is_normalised=recipe.is_reward_normalised)
 
 
 def _evaluate_if_due(run: _Run, engine: Engine, evaluate: Evaluate | None) -> None:

@@ -9,18 +9,20 @@ import torch
 from mathrl.schema import Rollout
 from mathrl.trainers.batch import RolloutBatch
 from mathrl.trainers.credit import has_spread
+from mathrl.trainers.sources import Drawn
 from mathrl.trainers.update import UpdateStats
 
 
 def step_metrics(
-    rollouts: Sequence[Rollout], batch: RolloutBatch, stats: Sequence[UpdateStats]
+    drawn: Drawn, batch: RolloutBatch, stats: Sequence[UpdateStats]
 ) -> dict[str, float]:
     """Sum up the rollouts and the updates of one step.
 
-    ``reward/mean`` and ``reward/std`` are over the rollouts with a verdict;
+    ``reward/mean`` and ``reward/std`` are over all that was drawn and has a verdict;
     ``reward/zero_spread`` is the share of groups that all agree, which teach nothing;
     ``loss/...`` are those of the last update, in which the policy is furthest from the sampler.
     """
+    rollouts = [*drawn.rollouts, *drawn.discarded]
     scores = [rollout.score for rollout in rollouts if rollout.score is not None]
     values = [score.value for score in scores if score.value is not None]
     lengths = [len(rollout.completion.token_ids or ()) for rollout in rollouts]
@@ -32,6 +34,7 @@ def step_metrics(
         "length/mean": fmean(lengths),
         "length/truncated": fmean(r.completion.finish_reason == "length" for r in rollouts),
         "tokens": sum(lengths),
+        "rollout/discarded": len(drawn.discarded) / len(rollouts),
         "loss/skipped_updates": sum(update.is_skipped for update in stats),
     }
     for status, count in sorted(Counter(score.status for score in scores).items()):

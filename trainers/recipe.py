@@ -53,6 +53,12 @@ class RolloutConfig:
     """Sampling temperature; log-probs in training are taken under the same one."""
     max_new_tokens: int = 1024
     """Completions are cut at this many tokens."""
+    max_draws: int = 1
+    """Dynamic sampling: problems are drawn again, this often at most, until num_problems groups
+    have rewards that differ; 1: every group is taken as it comes."""
+    overlong_cache: int = 0
+    """Soft overlong punishment: over the last so many tokens before max_new_tokens the reward
+    falls by up to 1; 0: no punishment."""
 
     def __post_init__(self) -> None:
         _require(
@@ -70,6 +76,12 @@ class RolloutConfig:
         _require(
             self.max_new_tokens >= 1,
             f"rollout.max_new_tokens must be at least 1, got {self.max_new_tokens}",
+        )
+        _require(self.max_draws >= 1, f"rollout.max_draws must be at least 1, got {self.max_draws}")
+        _require(
+            0 <= self.overlong_cache <= self.max_new_tokens,
+            f"rollout.overlong_cache must be between 0 and max_new_tokens "
+            f"({self.max_new_tokens}), got {self.overlong_cache}",
         )
 
 
@@ -209,6 +221,8 @@ class Recipe:
     """Model folder or hub id; empty: the tiny arithmetic policy."""
     rewards: tuple[str, ...] = ("accuracy",)
     """Reward functions, ``name`` or ``pkg.mod:function``, each with ``=weight`` if not 1."""
+    is_reward_normalised: bool = False
+    """Standardise each reward within its group before they are weighted and added up."""
     seed: int = 0
     """Decides the order of the problems and every sample."""
     max_steps: int = 100
@@ -224,10 +238,11 @@ class Recipe:
     def __post_init__(self) -> None:
         _require(self.max_steps >= 1, f"max_steps must be at least 1, got {self.max_steps}")
         _require(bool(self.rewards), "rewards is empty: name at least one reward function")
+        needs_group = self.loss.advantage != "batch_standardised" or self.loss.has_group_baseline
         _require(
-            self.method != "grpo" or self.rollout.group_size >= 2,
-            f"rollout.group_size is {self.rollout.group_size}: GRPO compares the completions of "
-            "a group with each other, so it needs at least 2",
+            self.method != "grpo" or self.rollout.group_size >= 2 or not needs_group,
+            f"rollout.group_size is {self.rollout.group_size}: the completions of a group are "
+            "compared with each other, so there must be at least 2",
         )
 
 

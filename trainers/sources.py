@@ -7,23 +7,37 @@ alone; so a resumed run draws what the uninterrupted one would have drawn.
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
+
+import torch
 
 from mathrl.engines import Engine, SampleRequest, SamplingParams, sample_seed
 from mathrl.errors import ConfigError, DataError
 from mathrl.prompts import PromptBuilder
 from mathrl.rewards.combination import CombinedReward
 from mathrl.schema import Completion, Problem, Rollout, Score
+from mathrl.trainers.credit import has_spread
 from mathrl.trainers.recipe import Recipe
 
 SPECIAL_TOKENS = 8
 """More than any tokenizer puts around a text by itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The scored rollouts of a step."""
+
+    rollouts: list[Rollout]
+    """To learn from."""
+    discarded: list[Rollout] = field(default_factory=list)
+    """Drawn, and left out because their group teaches nothing (dynamic sampling)."""
+
+
 class Source(Protocol):
     """Draws the scored rollouts of a step."""
 
-    def draw(self, step: int) -> list[Rollout]:
+    def draw(self, step: int) -> Drawn:
         """The rollouts of this step (the first step is 1)."""
 
 
@@ -87,10 +101,35 @@ class LiveSampler:
         self.reward = reward
         self._check_lengths()
 
-    def draw(self, step: int) -> list[Rollout]:
-        """Sample ``group_size`` completions of each problem of this step, and score them."""
-        problems = self.order.take(step)
-        requests = self._requests(problems, step)
+    def draw(self, step: int) -> Drawn:
+        """Sample ``group_size`` completions of each problem of this step, and score them.
+
+        With ``max_draws`` above 1, problems are drawn again until ``num_problems`` groups have
+        completions of different rewards (DAPO's dynamic sampling), or ``max_draws`` times.
+        """
+        wanted, max_draws = self.recipe.rollout.num_problems, self.recipe.rollout.max_draws
+        seen: Counter[str] = Counter()
+        groups: list[list[Rollout]] = []
+        for turn in range(max_draws):
+            # a step has its own places in the order, so that what it takes follows from its number
+            problems = self.order.take((step - 1) * max_draws + turn + 1)
+            groups += self._groups(problems, step, seen, first=len(groups))
+            if max_draws == 1:
+                return Drawn([rollout for group in groups for rollout in group])
+            if sum(map(_has_spread, groups)) >= wanted:
+                break
+        teaching = [group for group in groups if _has_spread(group)][:wanted]
+        used = {group[0].group for group in teaching}
+        return Drawn(
+            [rollout for group in teaching for rollout in group],
+            [r for group in groups for r in group if r.group not in used],
+        )
+
+    def _groups(
+        self, problems: Sequence[Problem], step: int, seen: Counter[str], *, first: int
+    ) -> list[list[Rollout]]:
+        """Sample and score one group a problem, numbered from ``first``."""
+        requests = self._requests(problems, step, seen)
         params = SamplingParams(
             temperature=self.recipe.rollout.temperature,
             max_new_tokens=self.recipe.rollout.max_new_tokens,
@@ -100,17 +139,18 @@ class LiveSampler:
         ordered = [completions[index] for index in range(len(requests))]
         owners = [problems[index // size] for index in range(len(requests))]
         scores = score(self.reward, owners, requests, ordered)
-        return [
+        rollouts = [
             Rollout(
                 problem=owners[index],
                 prompt_ids=request.prompt_ids or (),
                 completion=ordered[index],
-                group=index // size,
+                group=first + index // size,
                 policy_version=self.engine.policy_version,
                 score=scores[index],
             )
             for index, request in enumerate(requests)
         ]
+        return [rollouts[start : start + size] for start in range(0, len(rollouts), size)]
 
     def _check_lengths(self) -> None:
         limit = self.engine.capabilities.max_positions
@@ -131,9 +171,10 @@ class LiveSampler:
                 f"{self.recipe.rollout.max_new_tokens} new ones; leave them out"
             )
 
-    def _requests(self, problems: Sequence[Problem], step: int) -> list[SampleRequest]:
+    def _requests(
+        self, problems: Sequence[Problem], step: int, seen: Counter[str]
+    ) -> list[SampleRequest]:
         size = self.recipe.rollout.group_size
-        seen: Counter[str] = Counter()
         requests = []
         for problem in problems:
             text = self.prompts.text(problem)
@@ -178,7 +219,7 @@ class Demonstrations:
         )
         self.prompts = prompts
 
-    def draw(self, step: int) -> list[Rollout]:
+    def draw(self, step: int) -> Drawn:
         """The demonstrations of this step, each ended by the end-of-sequence token."""
         rollouts = []
         for group, problem in enumerate(self.order.take(step)):
@@ -196,13 +237,18 @@ class Demonstrations:
                     score=Score(value=1.0, status="correct", reason="demonstration"),
                 )
             )
-        return rollouts
+        return Drawn(rollouts)
 
     def _completion_ids(self, text: str) -> tuple[int, ...]:
         tokenizer = self.prompts.tokenizer
         assert tokenizer is not None, "training always has a tokenizer"
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
         return (*ids, tokenizer.eos_token_id)
+
+
+def _has_spread(group: Sequence[Rollout]) -> bool:
+    values = [r.score.value for r in group if r.score is not None and r.score.value is not None]
+    return bool(values) and has_spread(torch.tensor(values, dtype=torch.float64))
 
 
 def score(

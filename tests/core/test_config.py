@@ -62,9 +62,9 @@ def test_assignments_leave_the_original_alone():
         ("rewards=[]", "rewards is empty"),
         ("loss.beta", "--set wants key=value"),
         ("max_steps.x=1", "'max_steps' is a value, not a section"),
-        ("rollout.group_size=1", "rollout.group_size is 1: GRPO compares"),
+        ("rollout.group_size=1", "rollout.group_size is 1: the completions"),
         ("rollout.temperature=0", "rollout.temperature must be above 0"),
-        ("loss.clip_low=1.0", "loss.clip_low must be in [0, 1)"),
+        ("loss.clip_low=1.5", "loss.clip_low must be in [0, 1]"),
         ("prompt.template=no question", "must contain {prompt}"),
     ],
 )
@@ -83,7 +83,7 @@ def test_files_that_are_not_toml(tmp_path):
     (tmp_path / "bad.toml").write_text("method = \n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"bad.toml is not valid TOML: .*line 1"):
         load_recipe(tmp_path / "bad.toml")
-    with pytest.raises(ConfigError, match="no recipe 'nowhere'; shipped: deepseekmath, demo"):
+    with pytest.raises(ConfigError, match="no recipe 'nowhere'; shipped: cispo, dapo"):
         load_recipe("nowhere")
     with pytest.raises(ConfigError, match="cannot read"):
         read_toml(tmp_path / "absent.toml")

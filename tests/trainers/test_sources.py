@@ -36,11 +36,13 @@ class FakeSampler:
             yield index, Completion(text=f"#### {answer}", token_ids=(request.sample_index,))
 
 
-def live(count, *, num_problems, group_size, engine=None):
+def live(count, *, num_problems, group_size, engine=None, max_draws=1):
     recipe = Recipe(
         method="grpo",
         seed=3,
-        rollout=RolloutConfig(num_problems=num_problems, group_size=group_size),
+        rollout=RolloutConfig(
+            num_problems=num_problems, group_size=group_size, max_draws=max_draws
+        ),
     )
     engine = engine or FakeSampler()
     prompts = PromptBuilder(PromptConfig())
@@ -66,7 +68,7 @@ def test_a_step_depends_on_seed_and_step_alone():
 
 def test_rollouts_keep_the_order_of_their_groups_and_are_scored():
     source, _ = live(5, num_problems=2, group_size=3)
-    rollouts = source.draw(1)
+    rollouts = source.draw(1).rollouts
     assert [r.group for r in rollouts] == [0, 0, 0, 1, 1, 1]
     assert [r.completion.token_ids for r in rollouts] == [(0,), (1,), (2,)] * 2
     assert [r.score.value for r in rollouts] == [1.0, 0.0, 0.0] * 2  # sample 0 is right
@@ -86,7 +88,7 @@ def test_seeds_follow_from_seed_step_problem_and_sample():
 
 def test_a_problem_twice_in_a_step_is_two_groups_with_other_samples():
     source, engine = live(1, num_problems=2, group_size=2)
-    rollouts = source.draw(1)
+    rollouts = source.draw(1).rollouts
     assert [r.group for r in rollouts] == [0, 0, 1, 1]
     assert len({request.seed for request in engine.requests}) == 4
 
@@ -117,7 +119,7 @@ def test_demonstrations_end_with_the_end_of_sequence(shared_policy):
     recipe = Recipe(method="sft", rollout=RolloutConfig(num_problems=2, group_size=1))
     prompts = PromptBuilder(PromptConfig(), tokenizer=shared_policy.tokenizer)
     source = Demonstrations(recipe, problems(3), prompts, None, None)
-    for rollout in source.draw(1):
+    for rollout in source.draw(1).rollouts:
         *ids, last = rollout.completion.token_ids
         assert last == shared_policy.tokenizer.eos_token_id
         assert shared_policy.tokenizer.decode(ids) == rollout.problem.metadata["solution"]
@@ -153,3 +155,47 @@ def test_a_prompt_that_does_not_fit_is_told_before_the_first_step():
 def test_no_problems_left():
     with pytest.raises(DataError, match="no training problems"):
         ProblemOrder([], num_problems=1, seed=0)
+
+
+class HalfTeaches(FakeSampler):
+    """Is always right where the problem's number is even, and once in two where it is odd."""
+
+    def sample(self, requests, params):
+        self.requests += requests
+        for index, request in enumerate(requests):
+            number = int(request.problem_id[1:])
+            answer = number + 1 + (number % 2) * (request.sample_index % 2)
+            yield index, Completion(text=f"#### {answer}", token_ids=(1,))
+
+
+def test_dynamic_sampling_draws_until_enough_groups_teach():
+    source, engine = live(40, num_problems=4, group_size=2, engine=HalfTeaches(), max_draws=8)
+    drawn = source.draw(1)
+    numbers = [int(rollout.problem.id[1:]) for rollout in drawn.rollouts]
+    assert len(numbers) == 8 and all(number % 2 for number in numbers)
+    assert [r.group for r in drawn.rollouts[::2]] == sorted({r.group for r in drawn.rollouts})
+    assert len(drawn.rollouts) + len(drawn.discarded) == len(engine.requests)
+    assert 8 < len(engine.requests) < 64  # more than one draw, and no more than were needed
+    again, _ = live(40, num_problems=4, group_size=2, engine=HalfTeaches(), max_draws=8)
+    again.draw(2)
+    assert again.draw(1) == drawn  # whatever came before
+
+
+def test_dynamic_sampling_gives_up_after_its_draws():
+    class AlwaysRight(FakeSampler):
+        def sample(self, requests, params):
+            self.requests += requests
+            for index, request in enumerate(requests):
+                answer = int(request.problem_id[1:]) + 1
+                yield index, Completion(text=f"#### {answer}", token_ids=(1,))
+
+    source, engine = live(40, num_problems=4, group_size=2, engine=AlwaysRight(), max_draws=3)
+    drawn = source.draw(1)
+    assert drawn.rollouts == [] and len(drawn.discarded) == 24 == len(engine.requests)
+
+
+def test_a_problem_that_is_drawn_again_in_a_step_gets_other_samples():
+    source, engine = live(2, num_problems=2, group_size=2, engine=HalfTeaches(), max_draws=3)
+    source.draw(1)
+    seeds = [request.seed for request in engine.requests]
+    assert len(seeds) == len(set(seeds)) == 8  # p1 teaches in each of two draws
