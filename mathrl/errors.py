@@ -24,5 +24,9 @@ class StorageError(MathrlError, OSError):
     """A result or a checkpoint could not be written; what was there before is intact."""
 
 
+class RankError(MathrlError, RuntimeError):
+    """Another process of the same run failed; its message is in this one's."""
+
+
 class MissingExtraError(MathrlError, ImportError):
     """An optional package is absent; the message holds the command that installs it."""

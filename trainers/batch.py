@@ -10,26 +10,28 @@ from transformers import PreTrainedModel
 from mathrl.errors import ConfigError
 from mathrl.schema import Rollout
 from mathrl.trainers.coefficients import TokenBatch, importance_weights
-from mathrl.trainers.credit import AddUp, Scored
+from mathrl.trainers.credit import Scored
 from mathrl.trainers.logprobs import Row, Scoring, completion_mask, score_completions
 from mathrl.trainers.methods import Method
-from mathrl.trainers.norms import Totals
+from mathrl.trainers.parallel import ALONE, Ranks, by_weight
 from mathrl.trainers.recipe import Recipe
 
 
 @dataclass(slots=True)
 class RolloutBatch:
-    """The rollouts with a verdict; B completions, T tokens of the longest."""
+    """What this rank trains on; B completions, T tokens of the longest."""
 
     rows: list[Row]
     mask_BT: Tensor
     norm_BT: Tensor
-    """Each token's weight in the whole step, so that no micro-batch size changes it."""
+    """Each token's weight in the whole step, so that neither micro-batch nor rank changes it."""
     advantages_BT: Tensor
     ref_logprobs_BT: Tensor | None
+    """Under the reference; None where the loss has no penalty."""
     sampler_logprobs_BT: Tensor | None
     """As the engine reported them; None where they are not corrected for."""
-    totals: Totals
+    num_completions: int
+    """Of the whole step, with a verdict."""
     old_logprobs_BT: Tensor | None = None
     """By the first update, whose log-probs these are, or by a pass of its own before credit."""
 
@@ -52,6 +54,28 @@ class RolloutBatch:
             ref_logprobs_BT=None if self.ref_logprobs_BT is None else rows(self.ref_logprobs_BT),
         )
 
+    def only(self, places: Sequence[int]) -> "RolloutBatch":
+        """Keep some of the rows."""
+        rows = [self.rows[b] for b in places]
+        width = max((len(completion) for _, completion in rows), default=0)
+
+        def kept(tensor_BT: Tensor) -> Tensor:
+            return tensor_BT[list(places), :width]
+
+        def if_there(tensor_BT: Tensor | None) -> Tensor | None:
+            return None if tensor_BT is None else kept(tensor_BT)
+
+        return RolloutBatch(
+            rows=rows,
+            mask_BT=kept(self.mask_BT),
+            norm_BT=kept(self.norm_BT),
+            advantages_BT=kept(self.advantages_BT),
+            ref_logprobs_BT=if_there(self.ref_logprobs_BT),
+            sampler_logprobs_BT=if_there(self.sampler_logprobs_BT),
+            num_completions=self.num_completions,
+            old_logprobs_BT=if_there(self.old_logprobs_BT),
+        )
+
 
 def assemble(
     rollouts: Sequence[Rollout],
@@ -59,18 +83,17 @@ def assemble(
     recipe: Recipe,
     reference: PreTrainedModel | None,
     policy: PreTrainedModel,
-    *,
-    add_up: AddUp = lambda tensor: tensor,
+    ranks: Ranks = ALONE,
 ) -> RolloutBatch:
-    """Credit the rollouts that have a verdict and score them under the reference.
+    """Credit the step's rollouts that have a verdict, and take this rank's share of them.
 
     Args:
-        rollouts: Of this rank.
+        rollouts: Of the whole step, the same on every rank.
         method: Credit and norm.
         recipe: The run's.
         reference: For the KL penalty; None where there is none.
         policy: Scored before credit only where the reward holds the penalty.
-        add_up: Adds a tensor up over all ranks.
+        ranks: Who trains.
 
     Raises:
         ConfigError: A completion has no token ids, or no log-probs where they are needed.
@@ -78,19 +101,19 @@ def assemble(
     scored = [r for r in rollouts if r.score is not None and r.score.value is not None]
     rows = [(r.prompt_ids, _token_ids(r)) for r in scored]
     mask_BT = completion_mask([len(completion) for _, completion in rows])
-    kept_BT = mask_BT & ~_left_out(scored, recipe)[:, None]
-    counts = add_up(torch.tensor([len(rows), int(kept_BT.sum())], dtype=torch.float64))
-    totals = Totals(num_completions=int(counts[0]), num_tokens=int(counts[1]))
-    ref_BT = None if reference is None else all_logprobs(reference, rows, recipe)
+    is_kept_B = ~_left_out(scored, recipe)
+    norm_BT = torch.zeros(mask_BT.shape, dtype=torch.float64)
+    norm_BT[is_kept_B] = method.norm(mask_BT[is_kept_B])
+    ref_BT = None if reference is None else all_logprobs(reference, rows, recipe, ranks)
     old_BT, penalties_BT = None, None
     if method.reward_penalty is not None and ref_BT is not None:
-        old_BT = all_logprobs(policy, rows, recipe)
+        old_BT = all_logprobs(policy, rows, recipe, ranks)
         penalties_BT = method.reward_penalty(old_BT, ref_BT)
-    in_loss = method.reward_penalty is None
+    needs_sampler = recipe.loss.importance_cap > 0
     batch = RolloutBatch(
         rows=rows,
         mask_BT=mask_BT,
-        norm_BT=method.norm(mask_BT, totals) * kept_BT,
+        norm_BT=norm_BT,
         advantages_BT=method.credit(
             Scored(
                 rewards_B=torch.tensor([_value(r) for r in scored], dtype=torch.float64),
@@ -99,49 +122,46 @@ def assemble(
                 penalties_BT=penalties_BT,
             )
         ),
-        ref_logprobs_BT=ref_BT if in_loss else None,
-        sampler_logprobs_BT=_sampler_logprobs(scored, mask_BT)
-        if recipe.loss.importance_cap
-        else None,
-        totals=totals,
+        ref_logprobs_BT=ref_BT if method.reward_penalty is None else None,
+        sampler_logprobs_BT=_sampler_logprobs(scored, mask_BT) if needs_sampler else None,
+        num_completions=len(rows),
         old_logprobs_BT=old_BT,
     )
-    return batch if batch.ref_logprobs_BT is not None or recipe.loss.entropy else _active(batch)
+    active = list(range(len(rows)))
+    if batch.ref_logprobs_BT is None and not recipe.loss.entropy:
+        # the coefficients of the others are all zero: they cannot move a weight
+        moves_B = (batch.advantages_BT * batch.norm_BT).abs().sum(dim=1) != 0
+        active = moves_B.nonzero()[:, 0].tolist()
+    owners = owners_of(rows, ranks.world)
+    return batch.only([b for b in active if owners[b] == ranks.rank])
 
 
-def _active(batch: RolloutBatch) -> RolloutBatch:
-    """Leave out the completions that cannot move a weight: their coefficients are all zero."""
-    is_active_B = (batch.advantages_BT * batch.norm_BT).abs().sum(dim=1) > 0
-    if bool(is_active_B.all()):
-        return batch
-    places = is_active_B.nonzero()[:, 0].tolist()
-    rows = [batch.rows[b] for b in places]
-    width = max((len(completion) for _, completion in rows), default=0)
-
-    def kept(tensor_BT: Tensor | None) -> Tensor | None:
-        return None if tensor_BT is None else tensor_BT[places, :width]
-
-    return RolloutBatch(
-        rows=rows,
-        mask_BT=batch.mask_BT[places, :width],
-        norm_BT=batch.norm_BT[places, :width],
-        advantages_BT=batch.advantages_BT[places, :width],
-        ref_logprobs_BT=None,
-        sampler_logprobs_BT=kept(batch.sampler_logprobs_BT),
-        totals=batch.totals,
-        old_logprobs_BT=kept(batch.old_logprobs_BT),
-    )
+def owners_of(rows: Sequence[Row], world: int) -> list[int]:
+    """The rank that works on each row: completions of one prompt stay together, loads are even."""
+    members: dict[tuple[int, ...], list[int]] = {}
+    for b, (prompt, _) in enumerate(rows):
+        members.setdefault(prompt, []).append(b)
+    costs = [len(p) + sum(len(rows[b][1]) for b in group) for p, group in members.items()]
+    owners = [0] * len(rows)
+    for group, owner in zip(members.values(), by_weight(costs, world), strict=True):
+        for b in group:
+            owners[b] = owner
+    return owners
 
 
 @torch.no_grad()
-def all_logprobs(model: PreTrainedModel, rows: Sequence[Row], recipe: Recipe) -> Tensor:
-    """Log-probs of every row without a gradient, [B, T] on the CPU, in micro-batches."""
+def all_logprobs(
+    model: PreTrainedModel, rows: Sequence[Row], recipe: Recipe, ranks: Ranks = ALONE
+) -> Tensor:
+    """Log-probs of every row without a gradient, [B, T] on the CPU; each rank scores its share."""
     longest = max((len(completion) for _, completion in rows), default=0)
     logprobs_BT = torch.zeros(len(rows), longest, dtype=torch.float64)  # exact for any model
-    for indices, scores in score_completions(model, rows, scoring(recipe)):
+    mine = [b for b, owner in enumerate(owners_of(rows, ranks.world)) if owner == ranks.rank]
+    for indices, scores in score_completions(model, [rows[b] for b in mine], scoring(recipe)):
         width = scores.logprobs_BT.shape[1]
-        logprobs_BT[indices, :width] = scores.logprobs_BT.double().cpu()
-    return logprobs_BT
+        places = [mine[index] for index in indices]
+        logprobs_BT[places, :width] = scores.logprobs_BT.double().cpu()
+    return ranks.add_up(logprobs_BT)
 
 
 def scoring(recipe: Recipe) -> Scoring:

@@ -4,7 +4,7 @@ Axes: B completions, G completions of one group, T tokens. A credit gives one ad
 [B, T]; where every token of a completion gets the same, the formula is for the completion.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +13,6 @@ from torch import Tensor
 SPREAD_FLOOR = 1e-9
 """Rewards of a group that differ by less than this (times their size, above 1) are the same
 number summed in another order; dividing by their deviation would turn noise into advantages."""
-
-AddUp = Callable[[Tensor], Tensor]
-"""Adds a tensor up over all ranks; the tensor itself where there is one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,9 +86,7 @@ def leave_one_out(scored: Scored) -> Tensor:
     return scored.spread(advantages_B)
 
 
-def batch_standardised(
-    scored: Scored, *, add_up: AddUp = lambda tensor: tensor, has_baseline: bool = False
-) -> Tensor:
+def batch_standardised(scored: Scored, *, has_baseline: bool = False) -> Tensor:
     """Standardise what is still to come at each token over all tokens of the step.
 
     The return at a token is the completion's reward less the penalties from that token on. No
@@ -99,7 +94,6 @@ def batch_standardised(
 
     Args:
         scored: The completions of the step.
-        add_up: Adds a tensor up over all ranks.
         has_baseline: Take the group's mean reward off each reward.
 
     Returns:
@@ -116,14 +110,12 @@ def batch_standardised(
     if scored.penalties_BT is not None:
         penalties_BT = scored.penalties_BT * scored.mask_BT
         returns_BT = returns_BT - penalties_BT.flip(1).cumsum(1).flip(1) * scored.mask_BT
-    sums = torch.stack([returns_BT.sum(), scored.mask_BT.sum().double()])
-    total, count = add_up(sums)
-    centred_BT: Tensor = (returns_BT - total / count.clamp(min=1)) * scored.mask_BT
-    variance: Tensor = add_up(centred_BT.square().sum()[None]) / count.clamp(min=1)
-    deviation: Tensor = variance.sqrt()
-    if deviation <= SPREAD_FLOOR * returns_BT.abs().amax().clamp(min=1):
-        return torch.zeros_like(centred_BT)
-    return centred_BT / deviation
+    values_N = returns_BT[scored.mask_BT]
+    advantages_BT = torch.zeros_like(returns_BT)
+    if len(values_N) and has_spread(values_N):
+        centred_N = values_N - values_N.mean()
+        advantages_BT[scored.mask_BT] = centred_N / centred_N.square().mean().sqrt()
+    return advantages_BT
 
 
 def has_spread(rewards_G: Tensor) -> bool:

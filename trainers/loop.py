@@ -40,9 +40,10 @@ from mathrl.trainers.checkpoint import (
 from mathrl.trainers.logprobs import check_output_head
 from mathrl.trainers.methods import Method, build_method
 from mathrl.trainers.metrics import step_metrics
+from mathrl.trainers.parallel import Ranks, SharedEngine, SharedReward, start_ranks
 from mathrl.trainers.recipe import Recipe, load_recipe
 from mathrl.trainers.runlog import OnRecord, RunLog
-from mathrl.trainers.sources import Source
+from mathrl.trainers.sources import ScoresCompletions, Source
 from mathrl.trainers.update import learning_rate, update
 
 Evaluate = Callable[[Engine], Mapping[str, float]]
@@ -100,12 +101,18 @@ def train(
     method = build_method(recipe)
     reward = _reward(recipe, rewards if rewards is not None else recipe.rewards)
     folder = Path(out)
+    ranks = start_ranks()
     facts = {"data_hash": problems_hash(problems), "rewards": reward.names}
     _check_folder(folder, recipe, facts, resume=resume)
+    ranks.wait()  # nobody writes before all have looked
     policy = _load(recipe, policy, folder, resume=resume)
+    _check_weights(policy, ranks)
     engine = engine or LocalEngine(policy)
-    source = _source(recipe, method, policy, problems, engine, reward)
-    run = _open_run(recipe, method, policy, folder, facts, resume=resume)
+    scores: ScoresCompletions = reward
+    if ranks.world > 1:
+        engine, scores = SharedEngine(engine, ranks), SharedReward(reward, ranks)
+    source = _source(recipe, method, policy, problems, engine, scores)
+    run = _open_run(recipe, method, policy, folder, facts, ranks, resume=resume)
     run.on_record = on_record or run.on_record
     engine.sync(run.policy, run.step)
     is_finished = False
@@ -116,8 +123,9 @@ def train(
             if run.step % recipe.checkpoint.every == 0 and run.step < recipe.max_steps:
                 run.save()
         _evaluate_if_due(run, engine, evaluate)
-        with whole_folder(run.folder / "policy") as draft:
-            save_policy(run.policy, draft)
+        if ranks.is_first:
+            with whole_folder(run.folder / "policy") as draft:
+                save_policy(run.policy, draft)
         is_finished = True
     except KeyboardInterrupt:
         pass  # what is done is saved below, and the result says that the run is not finished
@@ -143,12 +151,15 @@ class _Run:
     optimizer: torch.optim.Optimizer
     log: RunLog
     folder: Path
+    ranks: Ranks
     step: int
     on_record: OnRecord = lambda record: None
     is_whole: bool = True
     """The weights are those after ``step``; not so from the first update of a step to its end."""
 
     def save(self) -> None:
+        if not self.ranks.is_first:
+            return
         save_checkpoint(
             self.folder / "checkpoints",
             self.step,
@@ -167,17 +178,20 @@ def _train_step(run: _Run, source: Source, engine: Engine) -> None:
     engine.sleep()
     sampled = time.perf_counter()
     with deferred_interrupt():
-        batch = assemble(drawn.rollouts, run.method, recipe, run.reference, run.policy.model)
-        num_updates = recipe.loss.updates_per_rollout if batch.totals.num_completions else 0
+        model, ranks = run.policy.model, run.ranks
+        batch = assemble(drawn.rollouts, run.method, recipe, run.reference, model, ranks)
+        num_updates = recipe.loss.updates_per_rollout if batch.num_completions else 0
         stats = []
         run.is_whole = False  # a second Ctrl-C is not held back, and must not save half a step
         for index in range(num_updates):
             lr = learning_rate(
                 recipe.optimizer, run.step * num_updates + index, recipe.max_steps * num_updates
             )
-            stats.append(update(run.policy.model, run.optimizer, batch, run.method, recipe, lr=lr))
+            stats.append(
+                update(model, run.optimizer, batch, run.method, recipe, lr=lr, ranks=ranks)
+            )
         engine.sync(run.policy, step)
-        metrics = step_metrics(drawn, batch, stats)
+        metrics = step_metrics(drawn, stats)
         now = time.perf_counter()
         metrics |= {"time/sample_s": sampled - start, "time/update_s": now - sampled}
         metrics["tokens_per_s"] = metrics["tokens"] / (time.perf_counter() - start)
@@ -250,12 +264,22 @@ def _load(
     return policy
 
 
+def _check_weights(policy: Policy, ranks: Ranks) -> None:
+    """Refuse ranks that would each train another policy."""
+    if ranks.world > 1 and len(set(ranks.exchange(policy.fingerprint()))) > 1:
+        raise ConfigError(
+            "the ranks have different weights: give the policy as a folder or a hub id, or build "
+            "it with the same seed on every rank"
+        )
+
+
 def _open_run(
     recipe: Recipe,
     method: Method,
     policy: Policy,
     folder: Path,
     facts: Mapping[str, Any],
+    ranks: Ranks,
     *,
     resume: bool,
 ) -> _Run:
@@ -270,36 +294,38 @@ def _open_run(
         state = load_state(latest_checkpoint(folder / "checkpoints"))
         optimizer.load_state_dict(state["optimizer"])
         step = int(state["step"])
-    else:
+    elif ranks.is_first:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # of a run that got nowhere
         model = Path(policy.name).name  # a manifest names no folder
         start = {"model": model, "policy_fingerprint": policy.fingerprint(), "seed": recipe.seed}
         write_manifest(folder, {**facts, **start})
     if method.needs_reference:
-        reference = _reference(policy, folder / "reference", resume=resume)
+        reference = _reference(policy, folder / "reference", ranks, resume=resume)
     run = _Run(
         recipe=recipe,
         method=method,
         policy=policy,
         reference=reference,
         optimizer=optimizer,
-        log=RunLog(folder, last_step=step),
+        log=RunLog(folder, last_step=step, is_writing=ranks.is_first),
         folder=folder,
+        ranks=ranks,
         step=step,
     )
-    if not resume:
+    if not resume and ranks.is_first:
         run.save()
         # written last: a folder that holds a config can be resumed
         write_whole(folder / "config.toml", to_toml(recipe))
     return run
 
 
-def _reference(policy: Policy, folder: Path, *, resume: bool) -> PreTrainedModel:
+def _reference(policy: Policy, folder: Path, ranks: Ranks, *, resume: bool) -> PreTrainedModel:
     """The policy that the run started from; kept in a folder, for a resume has lost it."""
     if resume:
         return load_policy(folder).model
-    with whole_folder(folder) as draft:
-        save_policy(policy, draft)
+    if ranks.is_first:
+        with whole_folder(folder) as draft:
+            save_policy(policy, draft)
     return copy.deepcopy(policy.model)
 
 
@@ -309,7 +335,7 @@ def _source(
     policy: Policy,
     problems: Sequence[Problem],
     engine: Engine,
-    reward: CombinedReward,
+    reward: ScoresCompletions,
 ) -> Source:
     prompts = PromptBuilder(recipe.prompt, tokenizer=policy.tokenizer, examples=problems)
     shots = {problem.id for problem in prompts.shots}

@@ -20,14 +20,14 @@ from mathrl.trainers.coefficients import (
     penalty,
     sft,
 )
-from mathrl.trainers.credit import AddUp, Scored
+from mathrl.trainers.credit import Scored
 from mathrl.trainers.divergences import DIVERGENCES, Estimator
-from mathrl.trainers.norms import Totals, constant_norm, sequence_norm, token_norm
+from mathrl.trainers.norms import constant_norm, sequence_norm, token_norm
 from mathrl.trainers.recipe import LossConfig, Recipe
 from mathrl.trainers.sources import Demonstrations, LiveSampler
 
 Credit = Callable[[Scored], Tensor]
-Norm = Callable[[Tensor, Totals], Tensor]
+Norm = Callable[[Tensor], Tensor]
 
 SURROGATES: Mapping[str, Callable[..., Tensor]] = {
     "clipped_ratio": clipped_ratio,
@@ -46,20 +46,15 @@ class Method:
     coefficient: Coefficient
     """(logprobs_BT, batch) -> gradient coefficient of each token"""
     norm: Norm
-    """(mask_BT, totals) -> weight of each token; one call a step, before any micro-batch"""
+    """mask_BT -> weight of each token; one call for the whole step, before any micro-batch"""
     needs_reference: bool
     reward_penalty: Estimator | None = None
     """(old_logprobs_BT, ref_logprobs_BT) -> what each token's KL takes off its reward; None where
     the reward has no such part, and then no log-probs are taken before the first update."""
 
 
-def build_method(recipe: Recipe, *, add_up: AddUp = lambda tensor: tensor) -> Method:
-    """The method of this recipe, its numbers filled in.
-
-    Args:
-        recipe: The recipe.
-        add_up: Adds a tensor up over all ranks, for credits that look at the whole step.
-    """
+def build_method(recipe: Recipe) -> Method:
+    """The method of this recipe, its numbers filled in."""
     if recipe.method == "sft":
         return Method(
             source=Demonstrations,
@@ -72,7 +67,7 @@ def build_method(recipe: Recipe, *, add_up: AddUp = lambda tensor: tensor) -> Me
     in_reward = loss.kl_in == "reward" and loss.beta > 0
     return Method(
         source=LiveSampler,
-        credit=_credit(loss, add_up),
+        credit=_credit(loss),
         coefficient=_coefficient(loss),
         norm=_norm(recipe),
         needs_reference=loss.beta > 0,
@@ -80,13 +75,13 @@ def build_method(recipe: Recipe, *, add_up: AddUp = lambda tensor: tensor) -> Me
     )
 
 
-def _credit(loss: LossConfig, add_up: AddUp) -> Credit:
+def _credit(loss: LossConfig) -> Credit:
     credits: dict[str, Credit] = {
         "group_standardised": partial(credit.group_standardised, ddof=loss.std_ddof),
         "group_centred": credit.group_centred,
         "leave_one_out": credit.leave_one_out,
         "batch_standardised": partial(
-            credit.batch_standardised, add_up=add_up, has_baseline=loss.has_group_baseline
+            credit.batch_standardised, has_baseline=loss.has_group_baseline
         ),
     }
     return credits[loss.advantage]

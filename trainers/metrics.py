@@ -7,15 +7,12 @@ from statistics import fmean, pstdev
 import torch
 
 from mathrl.schema import Rollout
-from mathrl.trainers.batch import RolloutBatch
 from mathrl.trainers.credit import has_spread
 from mathrl.trainers.sources import Drawn
 from mathrl.trainers.update import UpdateStats
 
 
-def step_metrics(
-    drawn: Drawn, batch: RolloutBatch, stats: Sequence[UpdateStats]
-) -> dict[str, float]:
+def step_metrics(drawn: Drawn, stats: Sequence[UpdateStats]) -> dict[str, float]:
     """Sum up the rollouts and the updates of one step.
 
     ``reward/mean`` and ``reward/std`` are over all that was drawn and has a verdict;
@@ -49,7 +46,7 @@ def step_metrics(
             "loss/entropy": last.entropy,
             "loss/clip_frac": last.clip_frac,
             "loss/grad_norm": last.grad_norm,
-            "loss/logprob": _mean_logprob(batch),
+            "loss/logprob": stats[0].logprob,
             "lr": last.lr,
         }
     return metrics
@@ -64,9 +61,3 @@ def _zero_spread_share(rollouts: Sequence[Rollout]) -> float:
         return 0.0
     rewards = [torch.tensor(values, dtype=torch.float64) for values in groups.values()]
     return fmean(not has_spread(rewards_G) for rewards_G in rewards)
-
-
-def _mean_logprob(batch: RolloutBatch) -> float:
-    """Mean log-prob of a token before the updates; minus the loss, for SFT."""
-    assert batch.old_logprobs_BT is not None, "an update was made"
-    return float(batch.old_logprobs_BT[batch.mask_BT].mean()) if batch.rows else 0.0

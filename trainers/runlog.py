@@ -21,13 +21,17 @@ OnRecord = Callable[[Record], None]
 class RunLog:
     """Writes one run's records; opened again, it goes on behind the last finished step."""
 
-    def __init__(self, folder: Path, *, last_step: int) -> None:
+    def __init__(self, folder: Path, *, last_step: int, is_writing: bool = True) -> None:
         """Open the log of a run whose checkpoint is at ``last_step`` (0: a new run).
 
-        What was logged behind that step is dropped: the resumed run logs it again.
+        What was logged behind that step is dropped: the resumed run logs it again. Of several
+        ranks one writes; the others make the same records and keep none.
         """
         self.folder = folder
         self.path = folder / "metrics.jsonl"
+        self._tensorboard: SummaryWriter | None = None
+        if not is_writing:
+            return
         kept = [record for record in read_records(self.path) if _is_settled(record, last_step)]
         write_whole(self.path, "".join(json.dumps(record) + "\n" for record in kept))
         self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=last_step + 1)
@@ -37,6 +41,8 @@ class RunLog:
     ) -> Record:
         """Append a record, flushed, and return it for whoever watches."""
         record: Record = {"kind": kind, "step": step, **metrics}
+        if self._tensorboard is None:
+            return record
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         for key, value in metrics.items():
@@ -45,12 +51,15 @@ class RunLog:
 
     def write_rollouts(self, step: int, rollouts: Sequence[Rollout]) -> None:
         """Keep every completion of a step; a step that is done again replaces its file."""
+        if self._tensorboard is None:
+            return
         path = self.folder / "rollouts" / f"step-{step:06d}.jsonl"
         write_whole(path, "".join(map(_rollout_line, rollouts)))
 
     def close(self) -> None:
         """Write what TensorBoard still holds."""
-        self._tensorboard.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
 
 
 def read_records(path: Path) -> list[Record]:

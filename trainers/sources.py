@@ -8,20 +8,26 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
 from mathrl.engines import Engine, SampleRequest, SamplingParams, sample_seed
 from mathrl.errors import ConfigError, DataError
 from mathrl.prompts import PromptBuilder
-from mathrl.rewards.combination import CombinedReward
 from mathrl.schema import Completion, Problem, Rollout, Score
 from mathrl.trainers.credit import has_spread
 from mathrl.trainers.recipe import Recipe
 
 SPECIAL_TOKENS = 8
 """More than any tokenizer puts around a text by itself."""
+
+
+class ScoresCompletions(Protocol):
+    """The rich form of a reward."""
+
+    def scores(self, completions: Sequence[Any], **columns: Any) -> list[Score]:
+        """One score a completion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ class LiveSampler:
         problems: Sequence[Problem],
         prompts: PromptBuilder,
         engine: Engine,
-        reward: CombinedReward,
+        reward: ScoresCompletions,
     ) -> None:
         """Check what the engine can do before anything is sampled.
 
@@ -204,7 +210,7 @@ class Demonstrations:
         problems: Sequence[Problem],
         prompts: PromptBuilder,
         engine: Engine,
-        reward: CombinedReward,
+        reward: ScoresCompletions,
     ) -> None:
         """Take the solutions from ``problem.metadata``; engine and reward are not asked.
 
@@ -252,7 +258,7 @@ def _has_spread(group: Sequence[Rollout]) -> bool:
 
 
 def score(
-    reward: CombinedReward,
+    reward: ScoresCompletions,
     problems: Sequence[Problem],
     requests: Sequence[SampleRequest],
     completions: Sequence[Completion],

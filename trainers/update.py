@@ -11,6 +11,7 @@ from mathrl.trainers.coefficients import TokenBatch, is_clipped, sequence_ratio
 from mathrl.trainers.divergences import k3
 from mathrl.trainers.logprobs import Scores, score_completions
 from mathrl.trainers.methods import Method
+from mathrl.trainers.parallel import ALONE, Ranks
 from mathrl.trainers.recipe import OptimizerConfig, Recipe
 
 
@@ -18,6 +19,8 @@ from mathrl.trainers.recipe import OptimizerConfig, Recipe
 class UpdateStats:
     """What one update did; means are over tokens."""
 
+    logprob: float = 0.0
+    """Of a token, before this update; minus the loss, for SFT."""
     kl: float = 0.0
     """Mean k3 to the reference; 0 without one."""
     entropy: float = 0.0
@@ -30,6 +33,13 @@ class UpdateStats:
     is_skipped: bool = False
     """The gradient was not finite; the weights are as before."""
 
+    def average(self, num_tokens: int, ranks: Ranks) -> None:
+        """Turn the sums over this rank's tokens into means over all ranks' tokens."""
+        sums = [self.logprob, self.kl, self.entropy, self.clip_frac, float(num_tokens)]
+        *totals, count = ranks.add_up(torch.tensor(sums, dtype=torch.float64)).tolist()
+        means = [total / max(1.0, count) for total in totals]
+        self.logprob, self.kl, self.entropy, self.clip_frac = means
+
 
 def update(
     model: PreTrainedModel,
@@ -39,6 +49,7 @@ def update(
     recipe: Recipe,
     *,
     lr: float,
+    ranks: Ranks = ALONE,
 ) -> UpdateStats:
     """Take one optimizer step on ``-sum(norm * (coefficient * logprob + entropy bonus))``."""
     stats = UpdateStats(lr=lr)
@@ -58,11 +69,8 @@ def update(
         _observe(stats, scores, tokens, recipe)
     if batch.old_logprobs_BT is None:
         batch.old_logprobs_BT = seen_BT
-    num_tokens = max(1, int(batch.mask_BT.sum()))
-    stats.kl /= num_tokens
-    stats.entropy /= num_tokens
-    stats.clip_frac /= num_tokens
-    _step(model, optimizer, stats, recipe.optimizer.max_grad_norm)
+    stats.average(int(batch.mask_BT.sum()), ranks)
+    _step(model, optimizer, stats, recipe.optimizer.max_grad_norm, ranks)
     return stats
 
 
@@ -93,10 +101,12 @@ def _step(
     optimizer: torch.optim.Optimizer,
     stats: UpdateStats,
     max_grad_norm: float,
+    ranks: Ranks,
 ) -> None:
     for parameter in model.parameters():  # a step without a gradient still moves by momentum
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
+    ranks.add_up_gradients(model)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
     stats.grad_norm = float(norm)
     stats.is_skipped = not math.isfinite(stats.grad_norm)
@@ -112,6 +122,7 @@ def _observe(stats: UpdateStats, scores: Scores, tokens: TokenBatch, recipe: Rec
     logprobs_BT, mask_BT = scores.logprobs_BT.detach(), tokens.mask_BT
     if tokens.ref_logprobs_BT is not None:
         stats.kl += float(k3(logprobs_BT, tokens.ref_logprobs_BT)[mask_BT].sum())
+    stats.logprob += float(logprobs_BT[mask_BT].sum())
     stats.entropy += float(scores.entropies_BT.detach()[mask_BT].sum())
     if recipe.loss.surrogate == "gspo":
         ratio_BT = sequence_ratio(logprobs_BT, tokens).expand_as(logprobs_BT)

@@ -121,6 +121,10 @@ def resume_run(folder: Path) -> "TrainResult":
 
 def report(context: click.Context, result: "TrainResult") -> None:
     """Say where the policy is, or how to go on."""
+    from mathrl.trainers.parallel import is_first_process
+
+    if not is_first_process():
+        context.exit(0 if result.is_finished else INTERRUPTED)
     if result.is_finished:
         click.echo(f"policy: {result.folder / 'policy'}")
         return

@@ -28,9 +28,12 @@ HEADINGS = ("step", "reward", "no spread", "KL", "clipped", "grad norm", "length
 class TrainView:
     """Shows the records of a run as they come; use it as a context manager."""
 
-    def __init__(self, title: str, *, max_steps: int) -> None:
-        """Prepare a bar over the steps; nothing is drawn before the block is entered."""
-        self.console = Console(stderr=True)
+    def __init__(self, title: str, *, max_steps: int, is_shown: bool = True) -> None:
+        """Prepare a bar over the steps; nothing is drawn before the block is entered.
+
+        Of several ranks one shows it.
+        """
+        self.console = Console(stderr=True, quiet=not is_shown)
         self.max_steps = max_steps
         self.rows: list[list[str]] = []
         self.accuracies: list[str] = []

@@ -17,6 +17,7 @@ from mathrl.prompts import PromptBuilder
 from mathrl.schema import Problem
 from mathrl.trainers import Recipe, TrainResult, train
 from mathrl.trainers.checkpoint import latest_checkpoint
+from mathrl.trainers.parallel import is_first_process, stop_ranks
 from mathrl.trainers.runlog import read_records
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class SplitProblems:
 def run_training(recipe: Recipe, folder: Path, policy: Policy | None) -> TrainResult:
     """Train with all that a person wants to see; without a policy, go on with the folder's run."""
     problems = split_problems(recipe)
-    view = TrainView(recipe.method, max_steps=recipe.max_steps)
+    view = TrainView(recipe.method, max_steps=recipe.max_steps, is_shown=is_first_process())
     if policy is not None:
         tokenizer = policy.tokenizer
     else:
@@ -42,16 +43,19 @@ def run_training(recipe: Recipe, folder: Path, policy: Policy | None) -> TrainRe
         tokenizer = load_tokenizer(latest_checkpoint(folder / "checkpoints"))
         for record in read_records(folder / "metrics.jsonl"):
             view.recall(record)
-    with view:
-        return train(
-            recipe,
-            policy=policy,
-            problems=problems.training,
-            out=folder,
-            evaluate=held_out_evaluation(recipe, problems, tokenizer),
-            on_record=view,
-            resume=policy is None,
-        )
+    try:
+        with view:
+            return train(
+                recipe,
+                policy=policy,
+                problems=problems.training,
+                out=folder,
+                evaluate=held_out_evaluation(recipe, problems, tokenizer),
+                on_record=view,
+                resume=policy is None,
+            )
+    finally:
+        stop_ranks()
 
 
 def split_problems(recipe: Recipe) -> SplitProblems:

@@ -22,14 +22,9 @@ from mathrl.trainers.coefficients import (
     sft_objective,
 )
 from mathrl.trainers.divergences import DIVERGENCES, MAX_LOG_RATIO
-from mathrl.trainers.norms import Totals, constant_norm, sequence_norm, token_norm
+from mathrl.trainers.norms import constant_norm, sequence_norm, token_norm
 
 CLIP = {"clip_low": 0.2, "clip_high": 0.28}
-
-
-def totals(mask):
-    """Those of a step that this is all of."""
-    return Totals(num_completions=len(mask), num_tokens=int(mask.sum()))
 
 
 def random_case(seed, *, shift=0.3, has_reference=True):
@@ -55,7 +50,7 @@ def random_case(seed, *, shift=0.3, has_reference=True):
 def test_grpo_is_the_gradient_of_its_objective(seed, beta):
     logprobs, batch, mask = random_case(seed, has_reference=beta > 0)
     logprobs.requires_grad_()
-    norm = sequence_norm(mask, totals(mask))
+    norm = sequence_norm(mask)
     (norm * grpo_objective(logprobs, batch, **CLIP, beta=beta)).sum().backward()
     ours = norm * grpo(logprobs.detach(), batch, **CLIP, beta=beta)
     assert (logprobs.grad - ours).abs().max() <= 1e-12
@@ -67,7 +62,7 @@ def test_grpo_is_the_gradient_of_its_objective(seed, beta):
 def test_surrogate_gradient_of_weighted_logprobs(seed):
     """What the loop backpropagates, -sum(norm * GC.detach() * logprob), has that gradient too."""
     logprobs, batch, mask = random_case(seed)
-    norm = sequence_norm(mask, totals(mask))
+    norm = sequence_norm(mask)
     first = logprobs.clone().requires_grad_()
     second = logprobs.clone().requires_grad_()
     (-(norm * grpo_objective(first, batch, **CLIP, beta=0.04)).sum()).backward()
@@ -201,7 +196,7 @@ SURROGATES = [
 def test_a_surrogate_is_the_gradient_of_its_objective(seed, coefficient, objective):
     logprobs, batch, mask = random_case(seed)
     logprobs.requires_grad_()
-    norm = sequence_norm(mask, totals(mask))
+    norm = sequence_norm(mask)
     narrow = {"clip_low": 0.05, "clip_high": 0.1}  # a mean of ratios stays nearer to 1
     (norm * objective(logprobs, batch, **narrow)).sum().backward()
     ours = norm * coefficient(logprobs.detach(), batch, **narrow)
@@ -271,7 +266,7 @@ def test_a_huge_gap_to_the_reference_stays_finite_and_consistent():
 def test_sft_is_the_gradient_of_the_log_likelihood():
     logprobs, batch, mask = random_case(4)
     logprobs.requires_grad_()
-    norm = token_norm(mask, totals(mask))
+    norm = token_norm(mask)
     (norm * sft_objective(logprobs, batch)).sum().backward()
     assert (logprobs.grad - norm * sft(logprobs.detach(), batch)).abs().max() == 0
 
@@ -280,24 +275,17 @@ def test_sequence_norm_by_hand():
     mask = torch.tensor([[1, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=torch.bool)
     # 3 completions of 2, 1 and 0 tokens: 1/(3*2) each, 1/(3*1), and nothing to divide by 0
     expected = torch.tensor([[1 / 6, 1 / 6, 0], [1 / 3, 0, 0], [0, 0, 0]], dtype=torch.float64)
-    torch.testing.assert_close(sequence_norm(mask, totals(mask)), expected)
+    torch.testing.assert_close(sequence_norm(mask), expected)
 
 
 def test_token_norm_by_hand():
     mask = torch.tensor([[1, 1, 0], [1, 0, 0]], dtype=torch.bool)
-    torch.testing.assert_close(token_norm(mask, totals(mask)), mask.double() / 3)
+    torch.testing.assert_close(token_norm(mask), mask.double() / 3)
     nothing = torch.zeros(2, 3, dtype=torch.bool)
-    assert token_norm(nothing, totals(nothing)).sum() == 0
+    assert token_norm(nothing).sum() == 0
 
 
 def test_constant_norm_by_hand():
     mask = torch.tensor([[1, 1, 0], [1, 0, 0]], dtype=torch.bool)
     # 2 completions, 10 tokens at most: 1/20 a token, however long its completion is
-    torch.testing.assert_close(constant_norm(mask, totals(mask), length=10), mask.double() / 20)
-
-
-def test_norms_count_all_ranks():
-    mask = torch.tensor([[1, 1, 0]], dtype=torch.bool)
-    step = Totals(num_completions=4, num_tokens=10)
-    assert sequence_norm(mask, step)[0].tolist() == [1 / 8, 1 / 8, 0]
-    assert token_norm(mask, step)[0].tolist() == [1 / 10, 1 / 10, 0]
+    torch.testing.assert_close(constant_norm(mask, length=10), mask.double() / 20)

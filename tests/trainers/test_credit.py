@@ -1,8 +1,6 @@
 """Group advantages against hand arithmetic."""
 
 import math
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -129,31 +127,6 @@ def test_batch_standardised_with_the_groups_mean_off_first():
     # less the groups' means: 1/2, -1/2, 0, 0; std sqrt(1/8)
     ours = batch_standardised(case, has_baseline=True).sum(1)
     torch.testing.assert_close(ours, torch.tensor([0.5, -0.5, 0, 0], dtype=torch.float64) * 8**0.5)
-
-
-def test_batch_standardised_over_two_ranks_is_that_over_one():
-    whole = scored([1, 0, 0.5, 2], [0, 0, 1, 1], lengths=[3, 1, 2, 2])
-    ranks = [
-        scored([1, 0], [0, 0], lengths=[3, 1]),
-        scored([0.5, 2], [1, 1], lengths=[2, 2]),
-    ]
-    meeting, handed_in = threading.Barrier(2), [None, None]
-
-    def credited(rank):
-        def add_up(tensor):
-            handed_in[rank] = tensor
-            meeting.wait()
-            total = handed_in[0] + handed_in[1]
-            meeting.wait()
-            return total
-
-        return batch_standardised(ranks[rank], add_up=add_up)
-
-    with ThreadPoolExecutor(2) as threads:
-        ours = list(threads.map(credited, range(2)))
-    expected = batch_standardised(whole)
-    torch.testing.assert_close(ours[0], expected[:2])
-    torch.testing.assert_close(ours[1], expected[2:, :2])
 
 
 def test_a_constant_credits_every_token():

@@ -12,7 +12,6 @@ import torch
 from mathrl.trainers.coefficients import TokenBatch
 from mathrl.trainers.credit import Scored
 from mathrl.trainers.methods import build_method
-from mathrl.trainers.norms import Totals
 from mathrl.trainers.recipe import RECIPES, load_recipe
 
 GROUPS, SIZE, TOKENS = 3, 4, 9
@@ -200,7 +199,6 @@ def test_the_coefficient_is_the_gradient_of_the_papers_objective(name, seed):
         mask_BT=mask,
         ref_logprobs_BT=drawn["ref"] if is_in_loss else None,
     )
-    totals = Totals(num_completions=len(mask), num_tokens=int(mask.sum()))
-    ours = method.norm(mask, totals) * method.coefficient(drawn["new"], batch)
+    ours = method.norm(mask) * method.coefficient(drawn["new"], batch)
     assert (ours - new.grad).abs().max() <= 1e-12
     assert ours.abs().max() > 0

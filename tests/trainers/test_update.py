@@ -190,7 +190,7 @@ def test_only_groups_with_spread_are_forwarded_where_nothing_else_moves_a_weight
         reference = policy.model if config.loss.beta else None
         batch = assemble(same, build_method(config), config, reference, policy.model)
         assert len(batch.rows) == num_rows
-        assert batch.totals.num_completions == 6
+        assert batch.num_completions == 6
         # 6 completions count, so a token of the last, of 3 tokens, weighs 1/18
         assert batch.norm_BT[-1, :3].tolist() == pytest.approx([1 / 18] * 3)
 
@@ -203,7 +203,8 @@ def test_truncated_completions_are_left_out_of_the_loss_and_of_its_denominator(p
     ]
     batch = assemble(cut, build_method(config), config, None, policy.model)
     # 14 tokens have a verdict, 5 of them were cut
-    assert batch.totals.num_tokens == 9
+    kept = batch.norm_BT[batch.norm_BT > 0]
+    assert kept.tolist() == pytest.approx([1 / 9] * 9)
     assert sorted(len(completion) for _, completion in batch.rows) == [1, 2, 3, 3]
     # its reward still counts in its group: mean 1/4 and std 1/2
     assert batch.advantages_BT[0, 0].item() == pytest.approx(1.5)
@@ -309,7 +310,7 @@ def test_a_gradient_that_is_not_finite_is_skipped(policy):
 def test_rollouts_without_a_verdict_are_left_out(policy):
     config = recipe(beta=0.0)
     batch = assemble(rollouts(), build_method(config), config, None, policy.model)
-    assert batch.totals.num_completions == 6
+    assert batch.num_completions == 6
     assert len(batch.rows) == 5  # the empty one can move nothing
     # 6 completions count, so a token of the first, of 3 tokens, weighs 1/18
     assert batch.norm_BT[0].tolist() == pytest.approx([1 / 18, 1 / 18, 1 / 18, 0, 0])

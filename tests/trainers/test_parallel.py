@@ -1,0 +1,126 @@
+"""Two gloo processes against one: the same gradients, the same run, errors told to all."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mathrl.trainers.parallel import Ranks, by_weight, owners_of_groups
+from mathrl.trainers.runlog import read_records
+from tests.trainers.ranks_worker import CASES, one_step, run
+
+WORKER = Path(__file__).with_name("ranks_worker.py")
+LIMIT_S = 240
+TOLERANCE = 1e-10
+
+
+def torchrun(job, out):
+    """Run the worker on two ranks."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    return subprocess.run(
+        [*command, str(WORKER), job, str(out)],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """What two ranks leave behind."""
+    out = tmp_path_factory.mktemp("two-ranks")
+    done = torchrun("work", out)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out
+
+
+@pytest.fixture(scope="module")
+def pairs(work):
+    """What each rank has after each case, and what one rank alone has."""
+    ranks = [torch.load(work / f"rank-{rank}.pt") for rank in range(2)]
+    return [(one_step(*case), *both) for case, *both in zip(CASES, *ranks, strict=True)]
+
+
+def weights(folder):
+    return load_file(folder / "policy" / "model.safetensors")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", range(3), ids=["demo", "a rank without spread", "rloo"])
+def test_two_ranks_take_the_step_of_one(pairs, case):
+    alone, first, second = pairs[case]
+    start = pairs[3][0]["weights"]  # where nothing moved
+    for rank in (first, second):
+        gap, moved = rank["weights"] - alone["weights"], alone["weights"] - start
+        assert gap.abs().max() <= TOLERANCE * moved.abs().max()
+        assert rank["stats"] == pytest.approx(alone["stats"], rel=TOLERANCE)
+    assert first["num_rows"] + second["num_rows"] == alone["num_rows"]
+    assert first["num_rows"] != second["num_rows"]
+    assert (0 in (first["num_rows"], second["num_rows"])) == (case == 1)
+
+
+@pytest.mark.slow
+def test_what_is_not_finite_on_one_rank_is_skipped_on_all(pairs):
+    alone, first, second = pairs[3]
+    assert alone["is_skipped"] and first["is_skipped"] and second["is_skipped"]
+    assert torch.equal(first["weights"], alone["weights"])
+    assert torch.equal(second["weights"], alone["weights"])
+
+
+@pytest.mark.slow
+def test_a_run_on_two_ranks_and_its_resume_on_one(work, tmp_path):
+    run(tmp_path / "alone")
+    shutil.copytree(work / "half", tmp_path / "resumed")
+    assert not (tmp_path / "resumed" / "policy").exists()
+    run(tmp_path / "resumed", resume=True)
+    alone = weights(tmp_path / "alone")
+    start = load_file(tmp_path / "alone" / "reference" / "model.safetensors")
+    for folder in (work / "whole", tmp_path / "resumed"):
+        for name, tensor in weights(folder).items():
+            moved = (alone[name] - start[name]).norm()
+            assert (tensor - alone[name]).norm() <= 1e-3 * moved  # float32, eight steps of Adam
+    kinds = ("alone", "whole")
+    records = [
+        read_records(folder / each / "metrics.jsonl")
+        for folder, each in zip((tmp_path, work), kinds, strict=True)
+    ]
+    rewards = [[record["reward/mean"] for record in each] for each in records]
+    assert rewards[0] == pytest.approx(rewards[1]) and len(rewards[1]) == 4  # one rank writes
+
+
+@pytest.mark.slow
+def test_an_error_on_one_rank_ends_all_with_that_error(tmp_path):
+    done = torchrun("error", tmp_path)
+    assert done.returncode != 0
+    assert "GradingError: the reward server is gone" in done.stderr
+    assert "RankError: rank 1 failed: GradingError: the reward server is gone" in done.stderr
+
+
+def test_alone_everything_is_ones_own():
+    ranks = Ranks()
+    assert ranks.is_first
+    assert ranks.exchange(3) == [3]
+    assert ranks.share_out([1, 2, 3], [0, 0, 0], lambda items: [2 * each for each in items]) == [
+        2,
+        4,
+        6,
+    ]
+    tensor = torch.ones(2)
+    assert torch.equal(ranks.add_up(tensor), tensor)
+
+
+def test_loads_are_even_and_the_same_on_every_rank():
+    # 9 to rank 0, 8 to rank 1, 3 to rank 1 (8 < 9), 2 to rank 0 (9 < 11)
+    assert by_weight([2, 9, 3, 8], 2) == [0, 0, 1, 1]
+    assert by_weight([], 2) == []
+    assert by_weight([1.0], 3) == [0]
+
+
+def test_groups_stay_together():
+    assert owners_of_groups(["a", "a", "b", "c", "b"], 2) == [0, 0, 1, 0, 1]

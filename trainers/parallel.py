@@ -1,0 +1,263 @@
+"""Several processes as one trainer: each takes a share of the work, and all see all results.
+
+    torchrun --nproc-per-node 8 -m mathrl train-grpo deepseekmath --model MODEL --data FILE
+
+Every rank samples and scores its share of a step's groups; the rollouts are exchanged, so that
+each rank credits the whole step as a single process would. Then it takes the gradient of its
+share of the completions, and the gradients are added up (never averaged: the denominators are the
+whole step's already). An error on one rank is an error on all.
+"""
+
+import os
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from mathrl.engines import Capabilities, Engine, SampleRequest, SamplingParams
+from mathrl.errors import RankError
+from mathrl.policy import Policy
+from mathrl.rewards.combination import CombinedReward
+from mathrl.schema import Completion, Score
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+TIMEOUT = timedelta(minutes=30)
+"""How long a rank waits for the others: the longest that sampling a share may take them."""
+BUCKET_ELEMENTS = 2**25
+"""Gradients that are added up in one exchange: 128 MiB in float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """The processes of a run; the default is one that is alone."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Tell the rank that writes files and speaks to the user."""
+        return self.rank == 0
+
+    def exchange(self, value: Result) -> list[Result]:
+        """Give this rank's value to all and get everyone's, in the order of the ranks."""
+        if self.world == 1:
+            return [value]
+        everyone: list[Any] = [None] * self.world
+        dist.all_gather_object(everyone, value)
+        return everyone
+
+    def share_out(
+        self,
+        items: Sequence[Item],
+        owners: Sequence[int],
+        work: Callable[[list[Item]], Sequence[Result]],
+    ) -> list[Result]:
+        """Work on this rank's share of the items, and get the results of all in their order.
+
+        Args:
+            items: The same on every rank.
+            owners: The rank that works on each item.
+            work: From some of the items to one result each.
+
+        Raises:
+            RankError: It failed on another rank; where it failed here, its own error comes out.
+        """
+        if self.world == 1:
+            return list(work(list(items)))
+        mine = [item for item, owner in zip(items, owners, strict=True) if owner == self.rank]
+        results, failure = self._attempt(lambda: list(work(mine)))
+        shares = self.exchange((results, None if failure is None else _told(failure)))
+        if failure is not None:
+            raise failure
+        for rank, (_, message) in enumerate(shares):
+            if message is not None:
+                raise RankError(f"rank {rank} failed: {message}")
+        queues = [iter(share or []) for share, _ in shares]
+        return [next(queues[owner]) for owner in owners]
+
+    def _attempt(self, work: Callable[[], Result]) -> tuple[Result | None, Exception | None]:
+        """The one place that catches every error: it is told to the other ranks, then raised."""
+        try:
+            return work(), None
+        except Exception as failure:  # noqa: BLE001 - raised again as soon as all ranks know
+            return None, failure
+
+    def add_up(self, tensor: Tensor) -> Tensor:
+        """Add a tensor up over all ranks, into a new one."""
+        total = tensor.clone()
+        if self.world > 1:
+            dist.all_reduce(total)
+        return total
+
+    def add_up_gradients(self, model: torch.nn.Module) -> None:
+        """Give every rank the sum of all gradients, in exchanges of bounded size."""
+        if self.world == 1:
+            return
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        bucket: list[Tensor] = []
+        for gradient in gradients:
+            if bucket and sum(g.numel() for g in bucket) + gradient.numel() > BUCKET_ELEMENTS:
+                _add_up_bucket(bucket)
+                bucket = []
+            bucket.append(gradient)
+        if bucket:
+            _add_up_bucket(bucket)
+
+    def wait(self) -> None:
+        """Come back once every rank is here."""
+        self.exchange(None)
+
+
+ALONE = Ranks()
+
+
+class SharedEngine:
+    """An engine on every rank, each of which samples its share of the requests."""
+
+    def __init__(self, engine: Engine, ranks: Ranks) -> None:
+        """Share out what ``engine`` would sample alone; requests must be the same on all ranks."""
+        self.engine = engine
+        self.ranks = ranks
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the engine."""
+        return self.engine.capabilities
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the engine."""
+        return self.engine.fingerprint
+
+    @property
+    def policy_version(self) -> int:
+        """That of the engine."""
+        return self.engine.policy_version
+
+    def sample(
+        self, requests: Sequence[SampleRequest], params: SamplingParams
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yield all completions once every rank has sampled its share."""
+        owners = owners_of_groups([(r.problem_id, r.prompt) for r in requests], self.ranks.world)
+
+        def sample_share(mine: list[SampleRequest]) -> list[Completion]:
+            found = dict(self.engine.sample(mine, params))
+            return [found[index] for index in range(len(mine))]
+
+        yield from enumerate(self.ranks.share_out(requests, owners, sample_share))
+
+    def sync(self, policy: Policy, version: int) -> None:
+        """Follow the policy, on this rank."""
+        self.engine.sync(policy, version)
+
+    def sleep(self) -> None:
+        """Give back memory, on this rank."""
+        self.engine.sleep()
+
+    def wake(self) -> None:
+        """Take it back."""
+        self.engine.wake()
+
+    def close(self) -> None:
+        """Free everything, on this rank."""
+        self.engine.close()
+
+
+class SharedReward:
+    """A reward of which each rank scores its share of the completions, whole groups at a time."""
+
+    def __init__(self, reward: CombinedReward, ranks: Ranks) -> None:
+        """Share out what ``reward`` would score alone; completions must be the same on all ranks.
+
+        The column ``prompts`` tells the groups.
+        """
+        self.reward = reward
+        self.ranks = ranks
+
+    def scores(self, completions: Sequence[Any], **columns: Any) -> list[Score]:
+        """Score every completion, with every part; see ``CombinedReward.scores``."""
+        owners = owners_of_groups(columns["prompts"], self.ranks.world)
+
+        def score_share(mine: list[int]) -> list[Score]:
+            share = {key: [values[index] for index in mine] for key, values in columns.items()}
+            return self.reward.scores([completions[index] for index in mine], **share)
+
+        return self.ranks.share_out(range(len(completions)), owners, score_share)
+
+
+def owners_of_groups(keys: Sequence[Hashable], world: int) -> list[int]:
+    """Deal groups of items with equal keys to the ranks in turn.
+
+    Args:
+        keys: The group of each item.
+        world: Number of ranks.
+
+    Returns:
+        The rank of each item.
+    """
+    places: dict[Hashable, int] = {}
+    return [places.setdefault(key, len(places)) % world for key in keys]
+
+
+def start_ranks() -> Ranks:
+    """Join the processes that ``torchrun`` started; without it, be alone.
+
+    Sets this process's CUDA device where there is one.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return Ranks()
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    if not dist.is_initialized():
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, timeout=TIMEOUT)
+    return Ranks(dist.get_rank(), world)
+
+
+def is_first_process() -> bool:
+    """Tell the process that speaks to the user, before any have met."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def stop_ranks() -> None:
+    """Leave the processes that ``start_ranks`` joined."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def by_weight(weights: Sequence[float], world: int) -> list[int]:
+    """Deal items to ranks, the heaviest first to the rank with the least: the same on every rank.
+
+    Args:
+        weights: What each item costs.
+        world: Number of ranks.
+
+    Returns:
+        The rank of each item.
+    """
+    loads = [0.0] * world
+    owners = [0] * len(weights)
+    for item in sorted(range(len(weights)), key=lambda place: -weights[place]):
+        owners[item] = loads.index(min(loads))
+        loads[owners[item]] += weights[item]
+    return owners
+
+
+def _add_up_bucket(gradients: Sequence[Tensor]) -> None:
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    pieces = flat.split([gradient.numel() for gradient in gradients])
+    for gradient, piece in zip(gradients, pieces, strict=True):
+        gradient.copy_(piece.view_as(gradient))
+
+
+def _told(failure: Exception) -> str:
+    return f"{type(failure).__name__}: {failure}"
