@@ -4,6 +4,7 @@ The folder is an ordinary Hugging Face one, so transformers and vLLM load what w
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,10 +118,18 @@ def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
-def save_policy(policy: Policy, folder: Path) -> None:
-    """Write weights, configuration and tokenizer as an ordinary Hugging Face folder."""
+def save_policy(
+    policy: Policy, folder: Path, weights: "Mapping[str, torch.Tensor] | None" = None
+) -> None:
+    """Write weights, configuration and tokenizer as an ordinary Hugging Face folder.
+
+    Args:
+        policy: The policy.
+        folder: Where to.
+        weights: What to write instead of the model's own tensors, where it holds only parts.
+    """
     _quiet_transformers()
-    policy.model.save_pretrained(folder)
+    policy.model.save_pretrained(folder, state_dict=None if weights is None else dict(weights))
     policy.tokenizer.save_pretrained(folder)
 
 

@@ -157,19 +157,22 @@ def all_logprobs(
     longest = max((len(completion) for _, completion in rows), default=0)
     logprobs_BT = torch.zeros(len(rows), longest, dtype=torch.float64)  # exact for any model
     mine = [b for b, owner in enumerate(owners_of(rows, ranks.world)) if owner == ranks.rank]
-    for indices, scores in score_completions(model, [rows[b] for b in mine], scoring(recipe)):
+    for indices, scores in score_completions(
+        model, [rows[b] for b in mine], scoring(recipe, ranks)
+    ):
         width = scores.logprobs_BT.shape[1]
         places = [mine[index] for index in indices]
         logprobs_BT[places, :width] = scores.logprobs_BT.double().cpu()
     return ranks.add_up(logprobs_BT)
 
 
-def scoring(recipe: Recipe) -> Scoring:
+def scoring(recipe: Recipe, ranks: Ranks) -> Scoring:
     """How a run scores completions."""
     return Scoring(
         temperature=recipe.rollout.temperature,
         max_tokens=recipe.optimizer.micro_batch_tokens,
         has_entropy_gradient=recipe.loss.entropy > 0,
+        align=ranks.align if ranks.is_sharded else None,
     )
 
 

@@ -16,24 +16,36 @@ from safetensors import SafetensorError
 
 from mathrl.errors import ConfigError, StorageError
 from mathrl.policy import Policy, save_policy
+from mathrl.trainers.sharding import is_sharded, whole
 
 STATE_FILE = "trainer.pt"
 
 
 def save_checkpoint(
-    folder: Path, step: int, policy: Policy, optimizer: torch.optim.Optimizer, *, keep: int
+    folder: Path,
+    step: int,
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    *,
+    keep: int,
+    is_writing: bool = True,
 ) -> Path:
     """Write the checkpoint of a finished step, then delete all but the newest ``keep``.
+
+    Sharded weights are put together first, so that any number of ranks can go on from it: then
+    all ranks call this, and one writes.
 
     Raises:
         StorageError: It could not be written; the checkpoints before it are intact.
     """
     target = folder / f"step-{step:06d}"
-    if target.exists():
-        return target  # a step is done once: what is there is the same
+    weights = whole(policy.model.state_dict()) if is_sharded(policy.model) else None
+    state = {"step": step, "optimizer": whole(optimizer.state_dict())}
+    if not is_writing or target.exists():  # a step is done once: what is there is the same
+        return target
     with whole_folder(target) as draft:
-        save_policy(policy, draft)
-        torch.save({"step": step, "optimizer": optimizer.state_dict()}, draft / STATE_FILE)
+        save_policy(policy, draft, weights)
+        torch.save(state, draft / STATE_FILE)
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
     return target

@@ -10,7 +10,7 @@ logits of a chunk are made again in the backward pass.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,10 @@ class Scores:
     """Entropy in nats of the distribution that each token was drawn from; gradient on request."""
 
 
+Plan = list[list[int]]
+"""Tokens to score in each micro-batch of each part; the micro-batches of a part share prompts."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scoring:
     """How completions are scored."""
@@ -59,6 +63,9 @@ class Scoring:
     """Most tokens of one forward pass, padding included (or one row)."""
     has_entropy_gradient: bool = False
     """The entropies have a gradient; costs memory, so only where there is an entropy bonus."""
+    align: Callable[[Plan], Plan] | None = None
+    """Makes the plans of all ranks alike, where every pass through the model is one of all ranks
+    together because each holds a shard of its weights; the missing passes are made with nothing."""
 
 
 def score_completions(
@@ -79,23 +86,60 @@ def score_completions(
         Indices into ``rows`` and their scores, as wide as the longest of them; every row is in
         exactly one item.
     """
-    groups = _by_prompt(rows)
-    if len(groups) == len(rows) or not can_share_prompts(model):
-        for indices in micro_batches([len(p) + len(c) for p, c in rows], scoring.max_tokens):
-            yield indices, _padded_scores(model, [rows[b] for b in indices], scoring)
-        return
-    lengths = [len(prompt) for prompt in groups]
-    prompts, members = list(groups), list(groups.values())
-    for part in micro_batches(lengths, scoring.max_tokens):
-        shared = _SharedPrompts(model, [prompts[u] for u in part])
-        places = [(place, b) for place, u in enumerate(part) for b in members[u]]
-        for chosen in micro_batches([len(rows[b][1]) for _, b in places], scoring.max_tokens):
-            indices = [places[each][1] for each in chosen]
-            scores = shared.scores(
-                [places[each][0] for each in chosen], [rows[b][1] for b in indices], scoring
+    has_groups = len({prompt for prompt, _ in rows}) < len(rows)
+    is_shared = can_share_prompts(model) and (has_groups or scoring.align is not None)
+    parts = _parts(rows, scoring, is_shared=is_shared)
+    plan = [[sum(len(rows[b][1]) for b in chosen) for chosen in part.chosen] for part in parts]
+    aligned = plan if scoring.align is None else scoring.align(plan)
+    idle = [_NOTHING] * (len(aligned) - len(parts))
+    for part, sizes in zip([*parts, *idle], aligned, strict=True):
+        shared = _SharedPrompts(model, part.prompts, scoring) if is_shared else None
+        chosen_or_not = [*part.chosen, *([] for _ in range(len(sizes) - len(part.chosen)))]
+        for chosen, size in zip(chosen_or_not, sizes, strict=True):
+            some = [rows[b] for b in chosen] if chosen else [_NO_ROW]
+            scores = (
+                _padded_scores(model, some, scoring, size)
+                if shared is None
+                else shared.scores(some, size)
             )
-            yield indices, scores
-        shared.backward()
+            if chosen:
+                yield chosen, scores
+            elif torch.is_grad_enabled():
+                (0 * scores.logprobs_BT.sum()).backward()
+        if shared is not None:
+            shared.backward()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Rows that are scored behind the same forward pass of their prompts."""
+
+    prompts: list[tuple[int, ...]]
+    chosen: list[list[int]]
+    """The rows of each micro-batch."""
+
+
+_NO_ROW: Row = ((0,), (0, 0))
+_NOTHING = _Part([_NO_ROW[0]], [])
+"""What a rank scores whose rows are done, so that it takes part in the passes of the others."""
+
+
+def _parts(rows: Sequence[Row], scoring: Scoring, *, is_shared: bool) -> list[_Part]:
+    """Cut rows into parts and micro-batches."""
+    if not is_shared:
+        lengths = [len(prompt) + len(completion) for prompt, completion in rows]
+        return [_Part([], list(micro_batches(lengths, scoring.max_tokens)))] if rows else []
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for b, (prompt, _) in enumerate(rows):
+        groups.setdefault(prompt, []).append(b)
+    prompts, members = list(groups), list(groups.values())
+    parts = []
+    for part in micro_batches([len(prompt) for prompt in prompts], scoring.max_tokens):
+        inside = [b for u in part for b in members[u]]
+        batches = micro_batches([len(rows[b][1]) for b in inside], scoring.max_tokens)
+        chosen = [[inside[index] for index in batch] for batch in batches]
+        parts.append(_Part([prompts[u] for u in part], chosen))
+    return parts
 
 
 def completion_logprobs(
@@ -169,8 +213,12 @@ def check_output_head(model: PreTrainedModel) -> None:
 class _SharedPrompts:
     """Unique prompts, forwarded once; completions read their keys and values as leaves."""
 
-    def __init__(self, model: PreTrainedModel, prompts: Sequence[tuple[int, ...]]) -> None:
+    def __init__(
+        self, model: PreTrainedModel, prompts: Sequence[tuple[int, ...]], scoring: Scoring
+    ) -> None:
         self.model = model
+        self.scoring = scoring
+        self.places = {prompt: place for place, prompt in enumerate(prompts)}
         self.lengths_U = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
         ids_UP = _padded(prompts).to(model.device)
         cache = DynamicCache(config=model.config)
@@ -183,21 +231,22 @@ class _SharedPrompts:
         ]
         self.leaves = [s.detach().requires_grad_(torch.is_grad_enabled()) for s in self.states]
 
-    def scores(
-        self, places: Sequence[int], completions: Sequence[tuple[int, ...]], scoring: Scoring
-    ) -> Scores:
-        """Score completions, each behind the prompt at its place."""
+    def scores(self, rows: Sequence[Row], size: int) -> Scores:
+        """Score completions, each behind its prompt."""
         device = self.model.device
-        places_B = torch.tensor(places, device=device)
+        # a row that stands for nothing is read behind any prompt
+        places_B = torch.tensor([self.places.get(prompt, 0) for prompt, _ in rows], device=device)
         lengths_B = self.lengths_U[places_B]
-        targets_BT = _padded(completions).to(device)
-        mask_BT = completion_mask([len(ids) for ids in completions]).to(device)
+        at_least = 2 if self.scoring.align else 0  # every rank has a token to decode
+        targets_BT = _padded([completion for _, completion in rows], at_least).to(device)
+        mask_BT = completion_mask([len(completion) for _, completion in rows]).to(device)
         hidden_BTD = self.leaves[0][places_B][:, None]  # it predicts each first token
         if targets_BT.shape[1] > 1:
             rest_BTD = self._decode(places_B, lengths_B, targets_BT[:, :-1])
             hidden_BTD = torch.cat([hidden_BTD, rest_BTD], dim=1)
-        hidden_BTD = hidden_BTD[:, : targets_BT.shape[1]]
-        return _score(self.model, hidden_BTD[mask_BT], targets_BT[mask_BT], mask_BT, scoring)
+        hidden_ND = hidden_BTD[:, : mask_BT.shape[1]][mask_BT]
+        targets_N = targets_BT[:, : mask_BT.shape[1]][mask_BT]
+        return _score(self.model, hidden_ND, targets_N, mask_BT, self.scoring, size)
 
     def _decode(self, places_B: Tensor, lengths_B: Tensor, ids_BT: Tensor) -> Tensor:
         """Forward completion tokens behind their prompts: hidden states [B, T, D]."""
@@ -230,7 +279,9 @@ class _SharedPrompts:
             torch.autograd.backward([s for s, _ in touched], [grad for _, grad in touched])
 
 
-def _padded_scores(model: PreTrainedModel, rows: Sequence[Row], scoring: Scoring) -> Scores:
+def _padded_scores(
+    model: PreTrainedModel, rows: Sequence[Row], scoring: Scoring, size: int = 0
+) -> Scores:
     """Score whole rows, prompt and completion, padded on the right.
 
     With causal attention no real token sees the padding, so neither a mask nor position ids are
@@ -246,7 +297,8 @@ def _padded_scores(model: PreTrainedModel, rows: Sequence[Row], scoring: Scoring
     mask_BT = completion_mask([len(completion) for _, completion in rows]).to(device)
     hidden_BLD = model.get_decoder()(input_ids=ids_BL.to(device), use_cache=False).last_hidden_state
     hidden_ND = hidden_BLD[predicts_BL.to(device)]
-    return _score(model, hidden_ND, targets_BT.to(device)[mask_BT], mask_BT, scoring)
+    targets_N = targets_BT.to(device)[mask_BT]
+    return _score(model, hidden_ND, targets_N, mask_BT, scoring, size)
 
 
 def _layers(cache: DynamicCache) -> list[Any]:
@@ -254,15 +306,9 @@ def _layers(cache: DynamicCache) -> list[Any]:
     return list(cache.layers)
 
 
-def _by_prompt(rows: Sequence[Row]) -> dict[tuple[int, ...], list[int]]:
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for b, (prompt, _) in enumerate(rows):
-        groups.setdefault(prompt, []).append(b)
-    return groups
-
-
-def _padded(rows: Sequence[tuple[int, ...]]) -> Tensor:
-    ids = torch.zeros(len(rows), max(map(len, rows), default=0), dtype=torch.long)
+def _padded(rows: Sequence[tuple[int, ...]], at_least: int = 0) -> Tensor:
+    width = max(at_least, *map(len, rows)) if rows else at_least
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
     for b, row in enumerate(rows):
         ids[b, : len(row)] = torch.tensor(row, dtype=torch.long)
     return ids
@@ -274,17 +320,20 @@ def _score(
     targets_N: Tensor,
     mask_BT: Tensor,
     scoring: Scoring,
+    size: int,
 ) -> Scores:
     head = model.get_output_embeddings()
-    logprobs_N, entropies_N = _chunked(head, hidden_ND, targets_N, scoring)
+    chunk = max(1, CHUNK_ELEMENTS // head.out_features)
+    num_chunks = -(-max(size, len(targets_N)) // chunk)
+    logprobs_N, entropies_N = _in_chunks(head, hidden_ND, targets_N, scoring, num_chunks)
     zeros_BT = torch.zeros(mask_BT.shape, device=mask_BT.device, dtype=logprobs_N.dtype)
     return Scores(
         zeros_BT.masked_scatter(mask_BT, logprobs_N), zeros_BT.masked_scatter(mask_BT, entropies_N)
     )
 
 
-def _chunked(
-    head: torch.nn.Linear, hidden_ND: Tensor, targets_N: Tensor, scoring: Scoring
+def _in_chunks(
+    head: torch.nn.Linear, hidden_ND: Tensor, targets_N: Tensor, scoring: Scoring, num_chunks: int
 ) -> tuple[Tensor, Tensor]:
     def score(hidden_CD: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
         logits_CV = head(hidden_CD)
@@ -295,9 +344,10 @@ def _chunked(
         entropies_C = -(seen_CV.exp() * seen_CV).sum(dim=-1)
         return logprobs_CV.gather(1, targets_C[:, None])[:, 0], entropies_C
 
-    chunk = max(1, CHUNK_ELEMENTS // head.out_features)
-    if len(targets_N) <= chunk:
+    if num_chunks <= 1:
         return score(hidden_ND, targets_N)
-    pieces = zip(hidden_ND.split(chunk), targets_N.split(chunk), strict=True)
+    pieces = zip(
+        hidden_ND.tensor_split(num_chunks), targets_N.tensor_split(num_chunks), strict=True
+    )
     scored = [checkpoint(score, h, t, use_reentrant=False) for h, t in pieces]
     return torch.cat([each[0] for each in scored]), torch.cat([each[1] for each in scored])

@@ -10,7 +10,7 @@ import copy
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from mathrl.trainers.metrics import step_metrics
 from mathrl.trainers.parallel import Ranks, SharedEngine, SharedReward, start_ranks
 from mathrl.trainers.recipe import Recipe, load_recipe
 from mathrl.trainers.runlog import OnRecord, RunLog
+from mathrl.trainers.sharding import load_optimizer, shard, whole
 from mathrl.trainers.sources import ScoresCompletions, Source
 from mathrl.trainers.update import learning_rate, update
 
@@ -101,16 +102,17 @@ def train(
     method = build_method(recipe)
     reward = _reward(recipe, rewards if rewards is not None else recipe.rewards)
     folder = Path(out)
-    ranks = start_ranks()
+    ranks = start_ranks(is_sharded=recipe.optimizer.sharding == "sharded")
     facts = {"data_hash": problems_hash(problems), "rewards": reward.names}
     _check_folder(folder, recipe, facts, resume=resume)
     ranks.wait()  # nobody writes before all have looked
     policy = _load(recipe, policy, folder, resume=resume)
     _check_weights(policy, ranks)
-    engine = engine or LocalEngine(policy)
+    replica = replace(policy, model=copy.deepcopy(policy.model)) if ranks.is_sharded else None
+    engine = engine or LocalEngine(replica or policy)
     scores: ScoresCompletions = reward
     if ranks.world > 1:
-        engine, scores = SharedEngine(engine, ranks), SharedReward(reward, ranks)
+        engine, scores = SharedEngine(engine, ranks, replica), SharedReward(reward, ranks)
     source = _source(recipe, method, policy, problems, engine, scores)
     run = _open_run(recipe, method, policy, folder, facts, ranks, resume=resume)
     run.on_record = on_record or run.on_record
@@ -123,9 +125,7 @@ def train(
             if run.step % recipe.checkpoint.every == 0 and run.step < recipe.max_steps:
                 run.save()
         _evaluate_if_due(run, engine, evaluate)
-        if ranks.is_first:
-            with whole_folder(run.folder / "policy") as draft:
-                save_policy(run.policy, draft)
+        run.export()
         is_finished = True
     except KeyboardInterrupt:
         pass  # what is done is saved below, and the result says that the run is not finished
@@ -158,7 +158,7 @@ class _Run:
     """The weights are those after ``step``; not so from the first update of a step to its end."""
 
     def save(self) -> None:
-        if not self.ranks.is_first:
+        if not (self.ranks.is_first or self.ranks.is_sharded):
             return
         save_checkpoint(
             self.folder / "checkpoints",
@@ -166,7 +166,15 @@ class _Run:
             self.policy,
             self.optimizer,
             keep=self.recipe.checkpoint.keep,
+            is_writing=self.ranks.is_first,
         )
+
+    def export(self) -> None:
+        """Write the trained policy as an ordinary folder."""
+        weights = whole(self.policy.model.state_dict()) if self.ranks.is_sharded else None
+        if self.ranks.is_first:
+            with whole_folder(self.folder / "policy") as draft:
+                save_policy(self.policy, draft, weights)
 
 
 def _train_step(run: _Run, source: Source, engine: Engine) -> None:
@@ -284,23 +292,25 @@ def _open_run(
     resume: bool,
 ) -> _Run:
     """Make a new run's folder, or read what the newest checkpoint holds besides the weights."""
+    reference, step, fingerprint = None, 0, "" if resume else policy.fingerprint()
+    if method.needs_reference:
+        reference = _reference(policy, folder / "reference", ranks, resume=resume)
+    if ranks.is_sharded:
+        shard(policy.model)
     optimizer = torch.optim.AdamW(
         policy.model.parameters(),
         lr=recipe.optimizer.lr,
         weight_decay=recipe.optimizer.weight_decay,
     )
-    reference, step = None, 0
     if resume:
         state = load_state(latest_checkpoint(folder / "checkpoints"))
-        optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(optimizer, state["optimizer"])
         step = int(state["step"])
     elif ranks.is_first:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # of a run that got nowhere
         model = Path(policy.name).name  # a manifest names no folder
-        start = {"model": model, "policy_fingerprint": policy.fingerprint(), "seed": recipe.seed}
+        start = {"model": model, "policy_fingerprint": fingerprint, "seed": recipe.seed}
         write_manifest(folder, {**facts, **start})
-    if method.needs_reference:
-        reference = _reference(policy, folder / "reference", ranks, resume=resume)
     run = _Run(
         recipe=recipe,
         method=method,
@@ -312,21 +322,22 @@ def _open_run(
         ranks=ranks,
         step=step,
     )
-    if not resume and ranks.is_first:
+    if not resume:
         run.save()
-        # written last: a folder that holds a config can be resumed
-        write_whole(folder / "config.toml", to_toml(recipe))
+        if ranks.is_first:  # written last: a folder that holds a config can be resumed
+            write_whole(folder / "config.toml", to_toml(recipe))
     return run
 
 
 def _reference(policy: Policy, folder: Path, ranks: Ranks, *, resume: bool) -> PreTrainedModel:
     """The policy that the run started from; kept in a folder, for a resume has lost it."""
-    if resume:
-        return load_policy(folder).model
-    if ranks.is_first:
+    if not resume and ranks.is_first:
         with whole_folder(folder) as draft:
             save_policy(policy, draft)
-    return copy.deepcopy(policy.model)
+    model = load_policy(folder).model if resume else copy.deepcopy(policy.model)
+    if ranks.is_sharded:
+        shard(model)
+    return model
 
 
 def _source(

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import zip_longest
 from typing import Any, TypeVar
 
 import torch
@@ -23,6 +24,7 @@ from mathrl.errors import RankError
 from mathrl.policy import Policy
 from mathrl.rewards.combination import CombinedReward
 from mathrl.schema import Completion, Score
+from mathrl.trainers.sharding import whole
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,6 +41,8 @@ class Ranks:
 
     rank: int = 0
     world: int = 1
+    is_sharded: bool = False
+    """Each rank holds a part of the weights, so that every pass is one of all ranks together."""
 
     @property
     def is_first(self) -> bool:
@@ -98,7 +102,7 @@ class Ranks:
 
     def add_up_gradients(self, model: torch.nn.Module) -> None:
         """Give every rank the sum of all gradients, in exchanges of bounded size."""
-        if self.world == 1:
+        if self.world == 1 or self.is_sharded:  # shards are added up as the gradients are made
             return
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         bucket: list[Tensor] = []
@@ -109,6 +113,12 @@ class Ranks:
             bucket.append(gradient)
         if bucket:
             _add_up_bucket(bucket)
+
+    def align(self, plan: list[list[int]]) -> list[list[int]]:
+        """Make the plans of all ranks alike: the most passes, and the most tokens in each."""
+        plans = self.exchange(plan)
+        parts = zip_longest(*plans, fillvalue=[])
+        return [[max(sizes) for sizes in zip_longest(*part, fillvalue=0)] for part in parts]
 
     def wait(self) -> None:
         """Come back once every rank is here."""
@@ -121,10 +131,14 @@ ALONE = Ranks()
 class SharedEngine:
     """An engine on every rank, each of which samples its share of the requests."""
 
-    def __init__(self, engine: Engine, ranks: Ranks) -> None:
-        """Share out what ``engine`` would sample alone; requests must be the same on all ranks."""
+    def __init__(self, engine: Engine, ranks: Ranks, replica: Policy | None = None) -> None:
+        """Share out what ``engine`` would sample alone; requests must be the same on all ranks.
+
+        Where the policy's weights are sharded, the engine samples from a whole ``replica``.
+        """
         self.engine = engine
         self.ranks = ranks
+        self.replica = replica
 
     @property
     def capabilities(self) -> Capabilities:
@@ -155,6 +169,9 @@ class SharedEngine:
 
     def sync(self, policy: Policy, version: int) -> None:
         """Follow the policy, on this rank."""
+        if self.replica is not None:
+            self.replica.model.load_state_dict(whole(policy.model.state_dict()))
+            policy = self.replica
         self.engine.sync(policy, version)
 
     def sleep(self) -> None:
@@ -206,10 +223,13 @@ def owners_of_groups(keys: Sequence[Hashable], world: int) -> list[int]:
     return [places.setdefault(key, len(places)) % world for key in keys]
 
 
-def start_ranks() -> Ranks:
+def start_ranks(*, is_sharded: bool = False) -> Ranks:
     """Join the processes that ``torchrun`` started; without it, be alone.
 
     Sets this process's CUDA device where there is one.
+
+    Args:
+        is_sharded: Several ranks are to hold a part of the weights each.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
@@ -219,7 +239,7 @@ def start_ranks() -> Ranks:
     if not dist.is_initialized():
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(backend, timeout=TIMEOUT)
-    return Ranks(dist.get_rank(), world)
+    return Ranks(dist.get_rank(), world, is_sharded)
 
 
 def is_first_process() -> bool:

@@ -153,6 +153,8 @@ class OptimizerConfig:
     """Decoupled weight decay."""
     max_grad_norm: float = 1.0
     """Gradients longer than this are scaled down to it."""
+    sharding: Literal["replicated", "sharded"] = "replicated"
+    """On several ranks: all weights on each, or a shard of them on each (FSDP2)."""
     micro_batch_tokens: int = 16_384
     """Prompt and completion tokens, padding included, in one forward pass."""
 

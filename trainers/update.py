@@ -13,6 +13,7 @@ from mathrl.trainers.logprobs import Scores, score_completions
 from mathrl.trainers.methods import Method
 from mathrl.trainers.parallel import ALONE, Ranks
 from mathrl.trainers.recipe import OptimizerConfig, Recipe
+from mathrl.trainers.sharding import whole
 
 
 @dataclass(slots=True)
@@ -54,7 +55,7 @@ def update(
     """Take one optimizer step on ``-sum(norm * (coefficient * logprob + entropy bonus))``."""
     stats = UpdateStats(lr=lr)
     seen_BT = torch.zeros(batch.mask_BT.shape, dtype=torch.float64)  # exact for any model
-    for indices, scores in score_completions(model, batch.rows, scoring(recipe)):
+    for indices, scores in score_completions(model, batch.rows, scoring(recipe, ranks)):
         logprobs_BT = scores.logprobs_BT
         detached_BT = logprobs_BT.detach()
         tokens = batch.tokens(indices, detached_BT, recipe.loss.importance_cap)
@@ -108,7 +109,7 @@ def _step(
             parameter.grad = torch.zeros_like(parameter)
     ranks.add_up_gradients(model)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
-    stats.grad_norm = float(norm)
+    stats.grad_norm = float(whole(norm))
     stats.is_skipped = not math.isfinite(stats.grad_norm)
     if not stats.is_skipped:
         for group in optimizer.param_groups:

@@ -13,7 +13,8 @@ from mathrl.schema import Completion, Problem, Rollout, Score
 from mathrl.trainers import load_recipe, train
 from mathrl.trainers.batch import assemble
 from mathrl.trainers.methods import build_method
-from mathrl.trainers.parallel import start_ranks
+from mathrl.trainers.parallel import start_ranks, stop_ranks
+from mathrl.trainers.sharding import shard, whole
 from mathrl.trainers.tiny import untrained_policy
 from mathrl.trainers.update import update
 
@@ -54,15 +55,18 @@ def rollouts(case: str) -> list[Rollout]:
     return found
 
 
-def one_step(case: str, name: str) -> dict[str, object]:
+def one_step(case: str, name: str, *, is_sharded: bool = False) -> dict[str, object]:
     """The weights after an update in float64, plain SGD, and what was measured."""
-    ranks = start_ranks()
+    ranks = start_ranks(is_sharded=is_sharded)
     recipe = load_recipe(name, ["optimizer.max_grad_norm=1e9", "optimizer.micro_batch_tokens=40"])
     model = untrained_policy(hidden_size=64, num_layers=2).model.double()
     reference = copy.deepcopy(model)
     with torch.no_grad():
         for parameter in reference.parameters():
             parameter.mul_(1.01)
+    if ranks.is_sharded:
+        shard(model)
+        shard(reference)
     method = build_method(recipe)
     batch = assemble(
         rollouts(case), method, recipe, reference if recipe.loss.beta else None, model, ranks
@@ -73,7 +77,7 @@ def one_step(case: str, name: str) -> dict[str, object]:
         model, SGD(model.parameters(), lr=1.0), batch, method, recipe, lr=0.5, ranks=ranks
     )
     return {
-        "weights": torch.cat([p.detach().flatten() for p in model.parameters()]),
+        "weights": torch.cat([whole(p.detach()).flatten() for p in model.parameters()]),
         "stats": [stats.logprob, stats.kl, stats.entropy, stats.grad_norm],
         "is_skipped": stats.is_skipped,
         "num_rows": len(batch.rows),
@@ -92,8 +96,15 @@ def fails_on_the_second_rank(completions, **columns):
     return [0.0] * len(completions)
 
 
-def run(out: Path, *, steps: int = 4, resume: bool = False, reward=even_share):
-    recipe = load_recipe("demo", SETTINGS)
+def run(
+    out: Path,
+    *,
+    steps: int = 4,
+    resume: bool = False,
+    reward=even_share,
+    sharding: str = "replicated",
+):
+    recipe = load_recipe("demo", [*SETTINGS, f"optimizer.sharding={sharding}"])
     policy = None if resume else untrained_policy(hidden_size=64, num_layers=2)
 
     def stop(record):
@@ -118,9 +129,14 @@ def main() -> None:
     if job == "error":
         run(out / "error", reward=fails_on_the_second_rank)
         return
-    torch.save([one_step(*case) for case in CASES], out / f"rank-{start_ranks().rank}.pt")
+    rank = start_ranks().rank
+    torch.save([one_step(*case) for case in CASES], out / f"replicated-{rank}.pt")
+    torch.save([one_step(*case, is_sharded=True) for case in CASES], out / f"sharded-{rank}.pt")
     run(out / "whole")
     run(out / "half", steps=2)
+    run(out / "whole-sharded", sharding="sharded")
+    run(out / "half-sharded", steps=2, sharding="sharded")
+    stop_ranks()
 
 
 if __name__ == "__main__":

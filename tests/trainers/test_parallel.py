@@ -42,9 +42,13 @@ def work(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pairs(work):
-    """What each rank has after each case, and what one rank alone has."""
-    ranks = [torch.load(work / f"rank-{rank}.pt") for rank in range(2)]
-    return [(one_step(*case), *both) for case, *both in zip(CASES, *ranks, strict=True)]
+    """What each rank has after each case, replicated and sharded, and what one rank alone has."""
+    alone = [one_step(*case) for case in CASES]
+    found = {}
+    for sharding in ("replicated", "sharded"):
+        ranks = [torch.load(work / f"{sharding}-{rank}.pt") for rank in range(2)]
+        found[sharding] = list(zip(alone, *ranks, strict=True))
+    return found
 
 
 def weights(folder):
@@ -53,9 +57,10 @@ def weights(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", range(3), ids=["demo", "a rank without spread", "rloo"])
-def test_two_ranks_take_the_step_of_one(pairs, case):
-    alone, first, second = pairs[case]
-    start = pairs[3][0]["weights"]  # where nothing moved
+@pytest.mark.parametrize("sharding", ["replicated", "sharded"])
+def test_two_ranks_take_the_step_of_one(pairs, case, sharding):
+    alone, first, second = pairs[sharding][case]
+    start = pairs[sharding][3][0]["weights"]  # where nothing moved
     for rank in (first, second):
         gap, moved = rank["weights"] - alone["weights"], alone["weights"] - start
         assert gap.abs().max() <= TOLERANCE * moved.abs().max()
@@ -66,8 +71,9 @@ def test_two_ranks_take_the_step_of_one(pairs, case):
 
 
 @pytest.mark.slow
-def test_what_is_not_finite_on_one_rank_is_skipped_on_all(pairs):
-    alone, first, second = pairs[3]
+@pytest.mark.parametrize("sharding", ["replicated", "sharded"])
+def test_what_is_not_finite_on_one_rank_is_skipped_on_all(pairs, sharding):
+    alone, first, second = pairs[sharding][3]
     assert alone["is_skipped"] and first["is_skipped"] and second["is_skipped"]
     assert torch.equal(first["weights"], alone["weights"])
     assert torch.equal(second["weights"], alone["weights"])
@@ -76,12 +82,16 @@ def test_what_is_not_finite_on_one_rank_is_skipped_on_all(pairs):
 @pytest.mark.slow
 def test_a_run_on_two_ranks_and_its_resume_on_one(work, tmp_path):
     run(tmp_path / "alone")
-    shutil.copytree(work / "half", tmp_path / "resumed")
-    assert not (tmp_path / "resumed" / "policy").exists()
-    run(tmp_path / "resumed", resume=True)
+    finished = [work / "whole", work / "whole-sharded"]
+    for half, sharding in (("half", "replicated"), ("half-sharded", "sharded")):
+        folder = tmp_path / half
+        shutil.copytree(work / half, folder)
+        assert not (folder / "policy").exists()
+        run(folder, resume=True, sharding=sharding)
+        finished.append(folder)
     alone = weights(tmp_path / "alone")
     start = load_file(tmp_path / "alone" / "reference" / "model.safetensors")
-    for folder in (work / "whole", tmp_path / "resumed"):
+    for folder in finished:
         for name, tensor in weights(folder).items():
             moved = (alone[name] - start[name]).norm()
             assert (tensor - alone[name]).norm() <= 1e-3 * moved  # float32, eight steps of Adam

@@ -1,0 +1,81 @@
+"""Weights in shards: FSDP2 over the ranks, and whole tensors where a file or an engine wants them.
+
+The decoder's layers, the decoder and the output head are sharded one by one, and the gradients
+are added up, not averaged. A whole tensor is put together by all ranks at the same time.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from transformers import PreTrainedModel
+
+from mathrl.errors import ConfigError
+
+
+def shard(model: PreTrainedModel) -> None:
+    """Give each rank its shard of the weights, in place.
+
+    Raises:
+        ConfigError: The output head is the embedding, or the layers cannot be found.
+    """
+    decoder, head = model.get_decoder(), model.get_output_embeddings()
+    if head.weight is model.get_input_embeddings().weight:
+        raise ConfigError(
+            f"{type(model).__name__} ties its output head to its embeddings, which cannot be "
+            "sharded apart: set optimizer.sharding to replicated"
+        )
+    layers = getattr(decoder, "layers", None)
+    if layers is None:
+        raise ConfigError(
+            f"{type(model).__name__} has no list of layers to shard: set optimizer.sharding to "
+            "replicated"
+        )
+    for module in (*layers, decoder, head):
+        # by default a root stays whole after a pass without a gradient, such as the reference's
+        fully_shard(module, reshard_after_forward=True)
+    for part in model.modules():
+        if isinstance(part, FSDPModule):
+            part.set_gradient_divide_factor(1.0)
+            part.set_force_sum_reduction_for_comms(True)
+
+
+def is_sharded(model: torch.nn.Module) -> bool:
+    """Tell whether a rank holds only a part of the weights."""
+    return any(isinstance(parameter, DTensor) for parameter in model.parameters())
+
+
+def whole(value: Any) -> Any:
+    """Put together every sharded tensor inside a value, on the CPU; all ranks call it alike.
+
+    Args:
+        value: A tensor, or dicts and lists with tensors in them.
+    """
+    if isinstance(value, DTensor):
+        return value.full_tensor().cpu()
+    if isinstance(value, Mapping):
+        return {key: whole(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(whole(inner) for inner in value)
+    return value
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load a state of whole tensors into an optimizer whose parameters may be sharded."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, values in state["state"].items():
+        parameter = parameters[index]
+        if isinstance(parameter, DTensor):
+            state["state"][index] = {
+                key: _like(value, parameter) if torch.is_tensor(value) and value.dim() else value
+                for key, value in values.items()
+            }
+    optimizer.load_state_dict(state)
+
+
+def _like(tensor: Tensor, parameter: DTensor) -> DTensor:
+    mesh, placements = parameter.device_mesh, parameter.placements
+    return distribute_tensor(tensor.to(parameter.device), mesh, placements)
