@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 _BOX = re.compile(
-    r"\\(?:boxed|fbox|framebox|bbox(?:\[[^\]\n]{0,60}\])?|f?colorbox(?:\{[a-z]{1,20}\}){1,2})(?![A-Za-z])\s*+"
+    r"\\(?:boxed|fbox|framebox|bbox(?:\[[^\]\n]{0,60}\])?|colorbox\{[^{}]{1,30}\}|fcolorbox\{[^{}]{1,30}\}\s?\{[^{}]{1,30}\})(?![A-Za-z])\s*+"
 )
 _LONGEST = len("\\fcolor")
 """Characters before the letters "box" in the longest name of a box."""

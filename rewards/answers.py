@@ -115,11 +115,11 @@ def read_gold(answer: str | None, policy: Policy) -> Answer | None:
 
 def typed(answer: str, policy: Policy) -> Answer:
     """Take a typed answer out of its box or boxes, if there are any."""
-    if "boxed" not in answer and "box{" not in answer:
+    if "box" not in answer:
         return Answer(answer, policy)
     found = find_boxes(answer.replace("\\\\boxed", "\\boxed"))
     contents = [box.content for box in found if box.content.strip()]
-    if not contents:  # a box that was never closed
+    if not contents:  # no box, or one that was never closed
         return Answer(answer.rpartition("boxed{")[2], policy)
     return Answer(contents[0], policy) if len(contents) == 1 else Row(contents, policy)
 

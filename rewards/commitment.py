@@ -43,6 +43,7 @@ _KNOWN = words("sin cos tan cot sec csc arcsin arccos arctan ln log exp abs") | 
 _APPROXIMATE = re.compile(
     r"\\(?:approx|simeq|sim|doteq|approxeq|implies|Rightarrow)(?![A-Za-z])|\u2248|\u21d2|^\s*~|^\s*-\s*-"
 )
+_ENDLESS = re.compile(r"[0-9]\s?(?:\\(?:ldots|dots|cdots)(?![A-Za-z])|\.\.\.)\s*\$?\s*$")
 _MAX_RAISED = 4
 _RAISED = frozenset("²³⁴⁵⁶⁷⁸⁹")
 
@@ -72,6 +73,8 @@ def refusal(prediction: Value, gold: Value, written: str, comparison: Comparison
         return "the equation is not solved"
     if _APPROXIMATE.search(written) and not isinstance(gold, Words):
         return "the answer is approximate, or a derivation"
+    if _ENDLESS.search(written) and isinstance(gold, Number) and gold.places is not None:
+        return "the decimals go on"
     wanted, given = _expressions(gold), _expressions(prediction)
     if any(_has_binder(part) for part in given) and not any(map(_has_binder, wanted)):
         return "the answer is not worked out"

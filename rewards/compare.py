@@ -15,8 +15,6 @@ from mathrl.rewards.kinds import RULES, Verdict
 from mathrl.rewards.normal import Normal, TooLargeError, normal_form
 from mathrl.rewards.policy import Policy
 from mathrl.rewards.relations import (
-    NATURAL,
-    WHOLE,
     assignment,
     letters_of,
     signed,
@@ -43,10 +41,12 @@ from mathrl.rewards.values import (
 )
 
 _MAX_MATCHED = 64
+_MAX_NOISE = 1e-3
+"""How far a float may be from a whole number and still be it, however large it is."""
 _MAX_CONSTANTS = 3
 _CONSTANTS = frozenset((*"ABCDKc", *(f"{name}_{i}" for name in "CcAB" for i in range(4))))
 """Letters that an answer may choose freely beside its variables: constants of integration."""
-_WHOLE_LETTERS = frozenset((*"kmnl", WHOLE, NATURAL))
+_WHOLE_LETTERS = frozenset("kmnl")
 _DOTS = Symbol("...")
 
 
@@ -120,7 +120,8 @@ class Comparison:
             return None
         is_free = _CONSTANTS.issuperset([*extra, *others]) and bool((mine & other) - _CONSTANTS)
         names = {*extra, *others}
-        is_whole = len(names & {WHOLE, NATURAL}) == 1 and names <= _WHOLE_LETTERS
+        families = {name for name in names if name[0] == "~"}
+        is_whole = len(families) == 1 and names - families <= _WHOLE_LETTERS
         if not (is_free or is_whole) or not self.policy.is_bracket_loose:
             return None
         for order in permutations(others):
@@ -155,8 +156,10 @@ class Comparison:
         near, target = value_of(rounded), value_of(exact)
         if near is None or target is None or near == 0:
             return False
+        form = self.form(exact)
         gap = abs(near - target)
-        if gap <= abs(target) * self.policy.relative_tolerance:
+        is_near = gap <= abs(target) * self.policy.relative_tolerance
+        if is_near and (gap <= _MAX_NOISE or form is None or not isinstance(form.rational, int)):
             return True
         unit = _last_place(rounded)
         digits = 0 if unit is None else len(str(int(abs(Fraction(str(near.real)) / unit))))

@@ -82,7 +82,7 @@ def _part(part: Any) -> str:
         return part.name or "unit"
     if isinstance(part, tuple):
         return f"[{', '.join(_part(item) for item in part)}]"
-    return repr(part) if isinstance(part, str | bool | int) else tree(part)
+    return repr(part) if part is None or isinstance(part, str | bool | int) else tree(part)
 
 
 def _readings(answer: Answer) -> tuple[Reading, ...]:

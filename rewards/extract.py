@@ -43,7 +43,7 @@ class Extraction(NamedTuple):
 
 _OPENING = r"(?:[\s:*$_`]|\\[\[(])*+"  # an answer may begin a line later, inside its own $$
 _PHRASE = re.compile(
-    r"(?i:\b(?:(?:the|our|your|my|final|correct|required|desired)\s++){1,3}+"
+    r"(?i:\b(?:(?:the|our|your|my|final|correct|required|desired|true|actual|real)\s++){1,3}+"
     r"(?:answers?|results?|choice|option)\s*+"
     r"(?:\([^()\n]{0,40}\)|to [^.\n$\\]{0,60}?|choice|here)?\s*+"
     r"(?:is|are|should be|must be|would be|=|equals)"
@@ -59,10 +59,17 @@ _LABEL = re.compile(
     r"(?:\s*\([^()\n]{0,20}\))?[ \t]*+[*_]*+[ \t]*+"
 )
 """What stands before the colon of "Answer:", from the start of its line."""
-_DENIAL = re.compile(r"\b(?:false|wrong|incorrect|untrue|doubtful|unlikely) that\s*$")
+_DENIAL = re.compile(
+    r"(?:\b(?:false|wrong|incorrect|untrue|doubtful|unlikely|doubt|suppose|assume|imagine|pretend"
+    r"|not true)|(?:\bnot|n't) (?:think|believe|say|know))(?: that| if| whether)?,? $"
+    r"|\b(?:if|whether|unless),? $",
+    re.IGNORECASE,
+)
+"""What before "the answer is" denies it, or only supposes it."""
 _NOUNS = ("nswer", "NSWER", "esult", "hoice", "ption")
 _MAX_BEFORE = 40
 _MAX_LABEL = 120
+_MAX_RETRACTION = 200
 _HEADING = re.compile(
     r"^[ \t]*(?:#{1,6}[ \t]*|\*\*)(?:The )?(?:[Ff]inal )?[Aa]nswer[*_ \t]*:?[*_ \t]*\n[\s*$]*+",
     re.MULTILINE,
@@ -91,21 +98,31 @@ _CORRECTION = re.compile(
     re.IGNORECASE,
 )
 _CHANGES_BEFORE = re.compile(
-    r"(?:[-+/^_0-9]|(?<!\*)\*|\\(?:times|cdot|div|pm|phantom\s*\{|neg|lnot)"
+    r"(?:[-+/_0-9|]|\^\{?|(?<!\*)\*|\\(?:times|cdot|div|pm|phantom\s*\{|neg|lnot)"
+    r"|\\(?:log|ln|sin|cos|tan|exp|max|min|gcd|lcm|lim|sum|prod|int)|(?<![A-Za-z])[A-Za-z]\("
     r"|\\sqrt\s*\{|\\[dt]?frac\s*\{|\\[a-z]{2,6}\s*\(|\\frac\s*(?:\{[^{}]*\}|[0-9])\s*\{)[ \t]*$"
 )
 _MARKDOWN_BEFORE = re.compile(r"(?:(?:^|(?<=\n))[ \t]*(?:[-*+>]|[0-9]+\.)[ \t]+|[*_]+)+$")
 _CHANGES_AFTER = re.compile(
-    r"(?:[\^_0-9]|!(?=\s*\$)|\\?%|\)\s*[\^!]|\s*(?:[+/]|\*\s*[0-9]|-\s*[0-9\\])|[A-Za-z]"
+    r"(?:\s?\^|[_0-9]|!(?=\s*\$)|\\?%|\)\s*[\^!]|\s*(?:[+/]|\*\s*[0-9]|-\s*[0-9\\])|[A-Za-z]"
     r"|\s*\\(?:times|cdot|div|pm|pi|sqrt)(?![A-Za-z])"
-    r"|[\s$]*(?:\\text\s*\{\s*)?(?:million|billion|thousand|hundred|dozen|percent|squared|cubed)\b)"
+    r"|(?:[\s$]|\\[ ,;:!])*(?:\\text\s*\{\s*)?"
+    r"(?:million|billion|thousand|hundred|dozen|percent|squared|cubed)\b)"
 )
 _DENIES_BEFORE = re.compile(
-    r"(?:\\neq?|\u2260|(?:[\s$]|^)[<>]=?|\\[lg](?:e|t|eq|eqslant)|\bnot|n't|[0-9]\$?\s*,|\bor)\s*\$?\s*$"
+    r"(?:\\neq?|\u2260|(?:[\s$]|^|(?<![A-Za-z])[A-Za-z])[<>]=?|\\[lg](?:e|t|eq|eqslant)"
+    r"|\b[Nn]ot(?: be)?|n't(?: be)?|[0-9]\$?\s*,|\bor)\s*\$?\s*$"
 )
 _DENIES_AFTER = re.compile(
-    r"[\s$.]*(?:\(?or\b|is (?:wrong|incorrect|not|false)|,\s*\$?[0-9])", re.IGNORECASE
+    r"[\s$.]*(?:\?|=\s*-?[0-9]+\b(?![./])|\(?or\b|is (?:wrong|incorrect|not|false)|,\s*\$?[0-9])",
+    re.IGNORECASE,
 )
+_RETRACTION = re.compile(
+    r"\b(?:wait|actually|oops|hold on|scratch that|on second thought|i was wrong"
+    r"|(?:this|that|it) is (?:wrong|incorrect|not (?:right|correct)))\b|不对|等等|更正",
+    re.IGNORECASE,
+)
+"""What after the last answer says that it is not the last word."""
 _TAKEN_BACK = re.compile(
     r"[\s$.)]*(?:no\b|on second thought|but it could|that is wrong|or rather)"
     r"[^.\n]{0,40}?-?[0-9]",
@@ -131,7 +148,9 @@ def extract(completion: str, policy: Policy) -> Extraction:
     for cue in policy.cues:
         found = _FINDERS[cue](text, policy)
         if found is not None:
-            return found
+            is_in_box = cue == "last_value" and text.rfind("\\boxed{") > text.rfind("}")
+            reason = f"{found.reason}; the text is cut off inside a box"
+            return found._replace(reason=reason) if is_in_box else found
     reason = f"no {', '.join(policy.cues)} found"
     if _is_cut(text):
         reason += "; the text is cut off"
@@ -149,7 +168,7 @@ def _is_cut(text: str) -> bool:
 
 
 def _find_boxes(text: str, policy: Policy) -> Extraction | None:
-    if "boxed" not in text and "box{" not in text:
+    if "box" not in text:
         return None
     found = [box for box in find_boxes(text) if box.content.strip()]
     if not found:
@@ -165,11 +184,13 @@ def _find_boxes(text: str, policy: Policy) -> Extraction | None:
     rivals = _rivals(text, found) if policy.is_conflict_refused and len(found) > 1 else ()
     if policy.is_conflict_refused:
         rivals += _said_after(text[last.end :], policy)
+        if (tag := _find_tags(text[: last.start], policy)) is not None and tag.text:
+            rivals += (tag.text,)
     return _found(answer, "box", parts=parts, rivals=rivals)
 
 
 def _said_after(text: str, policy: Policy) -> tuple[str, ...]:
-    """List the answer that other cues give after the last box: it must be the same."""
+    """List the answer that other cues give after the last one: it must be the same."""
     for find in (_find_tags, _find_hashes, _find_phrases, _find_labels):
         if (found := find(text, policy)) is not None and found.text:
             return (found.text,)
@@ -183,7 +204,8 @@ def _is_part_of_more(text: str, box: Box) -> str | None:
     after = after.lstrip("*_") if before[-1:].isspace() or not before else after
     if _CHANGES_BEFORE.search(before) or _CHANGES_AFTER.match(after):
         return "the box is only a part of a formula"
-    if _DENIES_BEFORE.search(before) or _DENIES_AFTER.match(after) or _TAKEN_BACK.match(after):
+    is_denied = _DENIES_BEFORE.search(before) or _DENIES_AFTER.match(after)
+    if is_denied or _TAKEN_BACK.match(after) or _RETRACTION.search(after):
         return "the box is taken back, or one answer of several"
     return None
 
@@ -223,6 +245,8 @@ def _find_tags(text: str, policy: Policy) -> Extraction | None:
     if "<" not in text or "<answer" not in text.lower():
         return None
     pieces = _TAG.split(text)[1:]
+    if policy.is_conflict_refused and "</" not in pieces[-1]:
+        pieces.pop()  # the text broke off inside it
     contents = [piece.partition("</")[0].strip() for piece in pieces]
     if not (contents := [content for content in contents if content]):
         return None
@@ -385,9 +409,11 @@ def _from_tails(tails: Sequence[_Tail], cue: Cue, policy: Policy, text: str) -> 
         return None
     answers = [answer_in(tail.text, policy) or tail.text for tail in tails]
     if policy.is_conflict_refused:
-        if _HEDGE.match(text[tails[-1].end : tails[-1].end + 60]):
+        rest = text[tails[-1].end : tails[-1].end + _MAX_RETRACTION]
+        if _HEDGE.match(rest[:60]) or _RETRACTION.search(rest):
             return Extraction(cue=cue, status="undecided", reason=f"{cue}: several answers given")
-        return _found(answers[-1], cue, rivals=_others(tails, text))
+        said_later = _said_after(text[tails[-1].end :], policy) if cue == "hashes" else ()
+        return _found(answers[-1], cue, rivals=_others(tails, text) + said_later)
     place = len(answers) - 1
     while (
         place and _is_only_words(answers[place], policy) and not _is_only_words(answers[0], policy)

@@ -37,19 +37,19 @@ _COMMITTED = ("box", "tag", "phrase", "label")
 _SPOKEN = ("tag", "phrase", "label")
 
 
-def grade(completion: str | Completion, answer: str | None, policy: Policy = EVAL) -> Score:
+def grade(completion: str | Completion, answer: str | float | None, policy: Policy = EVAL) -> Score:
     r"""Find the answer in a completion and compare it with the known one.
 
     Args:
         completion: What the model wrote.
-        answer: The known answer, typed: bare, in ``$...$`` or in ``\boxed{}``.
+        answer: The known answer, typed: bare, in ``$...$`` or in ``\boxed{}``; or a number.
         policy: ``EVAL`` (what an honest model means) or ``REWARD`` (one clear answer, or nothing).
 
     Returns:
         A score of 1.0 or 0.0, or of None where the known answer itself cannot be read; its
         ``prediction`` is canonical (``18`` for ``18.00``), so equal predictions are equal texts.
     """
-    gold = read_gold(answer if isinstance(answer, str) else None, policy)
+    gold = read_gold(_as_text(answer), policy)
     if gold is None:
         return _GOLD_UNPARSEABLE
     text = completion.text if isinstance(completion, Completion) else completion
@@ -75,7 +75,8 @@ def grade(completion: str | Completion, answer: str | None, policy: Policy = EVA
             reason=f"{found.cue}: several answers given",
         )
     score = _compare(prediction, gold, policy, found.reason)
-    if score.status == "wrong" and gold.number is not None and found.cue in _COMMITTED:
+    is_formula = prediction.number is None and gold.number is not None
+    if score.status == "wrong" and is_formula and found.cue in _COMMITTED:
         total = _total(prediction)
         if total is not None and total == gold.number:
             return replace(score, value=1.0, status="correct", reason=f"{found.reason}: its value")
@@ -86,6 +87,14 @@ def grade(completion: str | Completion, answer: str | None, policy: Policy = EVA
         )  # the box held a picture of it: "Answer: D" counts
         return second if second.value else score
     return score
+
+
+def _as_text(answer: object) -> str | None:
+    """Take a number from a column of numbers for its digits; nothing else is an answer."""
+    if isinstance(answer, str):
+        return answer
+    is_number = isinstance(answer, int | float) and not isinstance(answer, bool)
+    return str(answer) if is_number else None
 
 
 def _total(prediction: Answer) -> Fraction | int | None:
@@ -102,7 +111,7 @@ def _is_combination(left: Value) -> bool:
     return all(letters_of(term) for term in terms)
 
 
-def equivalent(prediction: str, answer: str | None, policy: Policy = EVAL) -> Score:
+def equivalent(prediction: str, answer: str | float | None, policy: Policy = EVAL) -> Score:
     r"""Compare an answer that needs no extraction with the known one.
 
     Args:
@@ -113,7 +122,7 @@ def equivalent(prediction: str, answer: str | None, policy: Policy = EVAL) -> Sc
     Returns:
         A score as ``grade`` gives it; ``no_answer`` where the prediction is empty.
     """
-    gold = read_gold(answer if isinstance(answer, str) else None, policy)
+    gold = read_gold(_as_text(answer), policy)
     if gold is None:
         return _GOLD_UNPARSEABLE
     if len(prediction) > MAX_TEXT:

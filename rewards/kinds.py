@@ -377,6 +377,9 @@ def _bracketed(self: Comparison, first: Value, second: Value) -> Any:
     if isinstance(second, Listing):
         if len(points := signed(first)) > 1:
             return self.unordered(points, second.items)
+        if (said := _inequalities(second)) is not None:
+            between = real_set(first)
+            return bool(between) and is_same_set(between or (), said)
         named = _named_values(second)
         if named is not None:
             return self.ordered(first.items, named)

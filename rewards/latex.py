@@ -259,7 +259,8 @@ class _Parser(Pratt):
         if name in _INVERSE and power == MINUS_ONE:
             name, power = _INVERSE[name], None
         if name in _OF_MANY:
-            call: Expression = Call(name, self.arguments())
+            arguments = self.arguments()
+            call: Expression = Call(name, arguments) if len(arguments) > 1 else arguments[0]
         else:
             argument = self.operand()
             call = _call(name, argument, base)
@@ -342,7 +343,9 @@ class _Parser(Pratt):
 
     def read_binomial(self) -> Expression:
         if self.next.kind == "(":
-            return Call("binom", self.arguments())
+            if (pair := self.pair()) is None:
+                raise ParseError("a binomial coefficient has two numbers")
+            return Call("binom", pair)
         top = self.digit_or_argument()
         return Call("binom", (top, self.digit_or_argument()))
 

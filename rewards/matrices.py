@@ -48,7 +48,10 @@ def environment(tokens: Sequence[Token], read: ReadValue) -> Value | None:
         return None
     inner = tokens[1:-1]
     if name == "array" and inner and inner[0].kind == "{":  # its column format
-        inner = inner[next(place for place, token in enumerate(inner) if token.kind == "}") + 1 :]
+        end = next((place for place, token in enumerate(inner) if token.kind == "}"), None)
+        if end is None:
+            raise ParseError("the columns of an array are not closed")
+        inner = inner[end + 1 :]
     is_system = name == "array" and any(token.kind in _RELATIONS for token in inner)
     if name in _SYSTEMS or is_system:
         return _system(inner, read)

@@ -96,7 +96,10 @@ class _Work:
         self.steps += 1
         if self.steps > _MAX_STEPS:
             raise TooLargeError("too many steps")
-        return _RULES[type(node)](self, node)
+        rule = _RULES.get(type(node))
+        if rule is None:
+            raise TooLargeError("a set inside an expression")
+        return rule(self, node)
 
     def number(self, node: Number) -> Terms:
         return {_ONE: node.value} if node.value else {}

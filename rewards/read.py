@@ -12,7 +12,7 @@ import re
 from mathrl.rewards.latex import parse
 from mathrl.rewards.literals import ParseError, number
 from mathrl.rewards.reader import TEXT_COMMANDS, Reader, words_of
-from mathrl.rewards.relations import NATURAL, WHOLE, renamed
+from mathrl.rewards.relations import renamed
 from mathrl.rewards.rewrites import family_of, rewritten
 from mathrl.rewards.special import comma_variants, number_of_words, read_special
 from mathrl.rewards.syntax import (
@@ -31,6 +31,8 @@ from mathrl.rewards.values import (
     Words,
 )
 
+_MAX_CHARACTERS = 8_000
+"""A longer answer is not taken apart: it is compared letter by letter alone."""
 _MAX_TOKENS = 1_500
 """Tokens of one answer; the longest answer in MATH has under 200."""
 
@@ -64,6 +66,8 @@ def read(text: str, max_unit_words: int = 8) -> tuple[Value, ...]:
     Returns:
         Its readings, the likeliest first; at least one, which may be ``Words``.
     """
+    if len(text) > _MAX_CHARACTERS:
+        return (Words(text),)
     text = rewritten(text)
     readings = (
         read_special(text)
@@ -77,9 +81,8 @@ def _read_family(text: str, max_unit_words: int) -> list[Value]:
     """Read values over the whole numbers, and give their letter one name."""
     if (family := family_of(text)) is None:
         return []
-    head, letter, is_natural = family
-    whole = NATURAL if is_natural else WHOLE
-    return [renamed(value, {letter: whole}) for value in _read_all(head, max_unit_words)]
+    head, letter, whole = family
+    return [renamed(value, {letter: f"~{whole}"}) for value in _read_all(head, max_unit_words)]
 
 
 def _read_plainly(text: str, max_unit_words: int) -> list[Value]:

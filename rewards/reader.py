@@ -275,14 +275,25 @@ class Reader:
 
     def described(self, member: Sequence[Token], condition: Sequence[Token]) -> Value:
         """Read ``{x | x > 2}`` as its condition, and keep ``{2k | k in Z}`` as it is."""
-        is_letter = len(member) == 1 or (len(member) > 2 and member[1].kind == "in")
-        if is_letter:
+        if len(member) == 1:
             return self.value(condition)
+        if len(member) > 2 and member[1].kind == "in":
+            return self.within(member, condition)
         value, when = self.value(member), self.condition(condition)
         match when:
             case Relation((Symbol(letter), Symbol("mathbb Z" | "mathbb N")), ("in",)):
                 value, when = renamed(value, {letter: WHOLE}), renamed(when, {letter: WHOLE})
         return Braced((Relation((value, when), ("if",)),))
+
+    def within(self, member: Sequence[Token], condition: Sequence[Token]) -> Value:
+        """Read ``{x in D | x > 2}``: of the reals its condition, else what D and it share."""
+        domain, rule = self.value(member[2:]), self.value(condition)
+        if domain == REALS:
+            return rule
+        domain = _as_set(domain)
+        if isinstance(domain, Interval | Union):
+            return Union((domain, rule), "cap")
+        return Braced((Relation((rule, domain), ("if",)),))
 
     def with_environment(self, tokens: Sequence[Token]) -> Value:
         matrix = environment(tokens, self.value)
@@ -351,7 +362,7 @@ class Reader:
             is_unit_fraction = token.value == "frac" and tokens[place + 2 : place + 3] != []
             is_ohm = token.value == "Omega" and place + 1 == len(tokens)
             is_micro = token.value == "mu" and place + 2 == len(tokens)
-            if is_micro and is_unit(f"u{tokens[-1].value}"):
+            if is_micro and is_unit(f"~u{tokens[-1].value}"):
                 return before.kind == "number"
             return is_ohm or (is_unit_fraction and tokens[place + 2].kind == "text")
         if token.kind == "/":  # 10 / day
@@ -414,7 +425,10 @@ class Reader:
             return self.expression(tokens)
         if not all(pieces):
             raise ParseError("a ratio with an empty part")
-        return Ratio(tuple(self.expression(piece) for piece in pieces))
+        parts = tuple(self.expression(piece) for piece in pieces)
+        if not all(isinstance(part, EXPRESSIONS) for part in parts):
+            raise ParseError("a ratio of sets")
+        return Ratio(parts)
 
     def expression(self, tokens: Sequence[Token]) -> Expression:
         if not tokens:

@@ -28,9 +28,8 @@ from mathrl.rewards.values import (
 )
 
 _MAX_SIGNS = 4
-WHOLE = "~n"
-NATURAL = "~N"
-"""The letter of a family of solutions: any whole number, or any natural one."""
+WHOLE = "~Z"
+"""The letter of a family of solutions over the whole numbers; over other sets it is their name."""
 
 
 def is_name(value: Value) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mathrl.rewards.identity import value_of
 from mathrl.rewards.normal import Normal, TooLargeError, normal_form
+from mathrl.rewards.relations import letters_of
 from mathrl.rewards.syntax import (
     MINUS_ONE,
     Call,
@@ -140,6 +141,8 @@ def solution(relation: Relation) -> Value | None:
     sides, operators = relation.sides, relation.operators
     if not all(isinstance(side, EXPRESSIONS) for side in sides) or "=" in operators:
         return None
+    if any(letter[0] == "~" for side in sides for letter in letters_of(side)):
+        return None  # over the whole numbers it is no interval
     if not all(operator in _FLIPPED for operator in operators):
         return None
     if len(sides) == 2:

@@ -37,6 +37,7 @@ _HOUR = re.compile(
 )
 _PROPORTION = re.compile(r"([0-9]{1,9}) to ([0-9]{1,9})")
 _GROUPED = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?:,[0-9]{3})++(?![0-9])(?!,[0-9])")
+_ZEROS = re.compile(r"^-?[0-9]{1,3}(?:,[0-9]{3})*,0[0-9]{2}(?:,[0-9]{3})*$")
 _DECIMAL_COMMA = re.compile(r"-?(?:\\?\$ ?)?[0-9]+,[0-9]+")
 
 
@@ -83,7 +84,8 @@ def comma_variants(text: str) -> list[str]:
     grouped = _outside_brackets(text)
     if grouped != text:
         variants.append(grouped)
-    variants.append(text)
+    if grouped == text or not _ZEROS.search(text):  # no item of a list begins with 00
+        variants.append(text)
     is_decimal = _DECIMAL_COMMA.fullmatch(text) is not None
     if is_decimal and (grouped == text or text.lstrip("-")[0] == "0"):
         variants.append(text.replace(",", "."))

@@ -13,9 +13,9 @@ _MAX_READ = 400_000
 """Characters that are searched for the end of the thinking."""
 # Each pattern here begins with a literal character or a few, which `re` looks for many times
 # faster than it tries alternatives: most texts hold none.
-_MARKUP = re.compile(r"<\s*/?\s*[A-Za-z|]")
+_MARKUP = re.compile(r"<\s*+/?+\s*+[A-Za-z|]")
 _THINK_TAG = re.compile(
-    r"<(?:\s*(/?)\s*(?:think|thinking|thoughts?|reasoning|scratchpad|reflection|seed:think)\s*>"
+    r"<(?:\s*+(/?+)\s*+(?:think|thinking|thoughts?|reasoning|scratchpad|reflection|seed:think)\s*>"
     r"|\|(begin|end)_of_thought\|>)",
     re.IGNORECASE,
 )

@@ -65,7 +65,11 @@ _PREFIXES = {
     "p": Fraction(1, 10**12), "n": Fraction(1, 10**9), "u": Fraction(1, 10**6),
     "m": Fraction(1, 1000), "k": Fraction(1000), "M": Fraction(10**6), "G": Fraction(10**9),
 }  # fmt: skip
-_PREFIXED = words("m g s L l N J W V A Pa Hz F C T H eV mol ohm bit")
+_PREFIXED = words("m g s L l N J W V A Pa Hz eV mol ohm F")
+_LONG = {"F": "farad"}
+"""Alone the letter is Fahrenheit's."""
+_UPRIGHT = "~"
+"""Marks a word that was set upright, where mN is a millinewton; in italics it is a product."""
 _AREAS = {"acre": "25292852640000/6250000000", "hectare": "10000", "ha": "10000"}
 _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _COMPOUND = {"volume": {"length": 3}, "speed": {"length": 1, "time": -1}}
@@ -83,6 +87,7 @@ _NOT_UNITS = words(
     " exclusive negated untrue inverse reciprocal tens grand gross bps debt pct"
     " percentage ppm mille basis hex octal binary negative unlikely"
     " none nothing infinity undefined pi root sqrt log where"
+    " most least below above under over fewer less more beyond"
 )
 SMALL_WORDS = words("in on of to by at as for per")
 """Words that may follow a number in a sentence and begin what it is of."""
@@ -145,9 +150,12 @@ def _known(word: str) -> tuple[dict[str, int], Fraction] | None:
     table = _table()
     if word in table:
         return table[word]
-    if word[1:] in _PREFIXED and word[:1] in _PREFIXES:
-        dimension, factor = table.get(word[1:]) or ({word[1:]: 1}, Fraction(1))
-        return dimension, factor * _PREFIXES[word[0]]
+    if word[:1] == _UPRIGHT and word[2:] in _PREFIXED and word[1] in _PREFIXES:
+        dimension, factor = table[_LONG.get(word[2:], word[2:])]
+        return dimension, factor * _PREFIXES[word[1]]
+    word = word.lstrip(_UPRIGHT)
+    if word in table:
+        return table[word]
     return table.get(word.lower()) if len(word) > _MAX_ABBREVIATION else None
 
 
@@ -242,6 +250,12 @@ def _multiply(dimension: dict[str, int], other: dict[str, int], power: int) -> N
         dimension[kind] = dimension.get(kind, 0) + exponent * power
 
 
+def _unit_word(word: str, mark: str) -> str:
+    word = word if word[-1] != "." else word.rstrip(".") or "of"
+    is_prefixed = word[1:] in _PREFIXED and word[0] in _PREFIXES
+    return mark + word if is_prefixed and word not in _table() else word
+
+
 def _words(tokens: Sequence[Token]) -> list[str] | None:
     """Flatten tokens into words, ``/`` and powers such as ``^2``; None where one is neither."""
     words: list[str] = []
@@ -257,7 +271,8 @@ def _words(tokens: Sequence[Token]) -> list[str] | None:
                 return None
             if token.kind == "symbol" and token.value not in LETTER_UNITS | {"a", "C", "F"}:
                 return None
-            words.extend(word if word[-1] != "." else word.rstrip(".") or "of" for word in found)
+            mark = _UPRIGHT if token.kind == "text" else ""
+            words.extend(_unit_word(word, mark) for word in found)
         elif token.kind == "command" and token.value == "frac":
             pass  # its two groups follow: \frac{\text{m}}{\text{s}}
         elif token.kind == "}" and tokens[index + 1 : index + 2]:
@@ -291,7 +306,7 @@ def _words(tokens: Sequence[Token]) -> list[str] | None:
             words.append("ohm")
         elif token.value == "mu" and index + 1 < len(tokens):  # the micro of micrometres
             index += 1
-            words.append(f"u{tokens[index].value}")
+            words.append(f"{_UPRIGHT}u{tokens[index].value}")
         elif token.kind == "in":
             words.append("in")
         elif token.kind not in ("*", "."):

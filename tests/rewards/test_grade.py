@@ -112,7 +112,14 @@ def test_an_absurdly_long_gold_is_no_gold() -> None:
 
 def test_a_gold_of_another_type_is_no_gold() -> None:
     assert grade("#### 1", ["1"]).status == "gold_unparseable"  # type: ignore[arg-type]
-    assert grade("#### 1", 1).status == "gold_unparseable"  # type: ignore[arg-type]
+    assert grade("#### 1", True).status == "gold_unparseable"  # type: ignore[arg-type]
+
+
+def test_a_column_of_numbers_holds_known_answers() -> None:
+    assert grade("#### 1", 1).status == "correct"
+    assert grade("#### 2.50", 2.5).status == "correct"
+    assert grade("#### 3", 2.5).status == "wrong"
+    assert equivalent("18", 18).status == "correct"
 
 
 def test_threads_agree_with_the_main_thread() -> None:
