@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -56,10 +55,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     shutil.rmtree(RUNS, ignore_errors=True)
-    began = time.monotonic()
     if start(RUNS / "whole", arguments.steps).wait() != 0:
         raise SystemExit("the run in peace failed")
-    whole_s = time.monotonic() - began
     draw = random.Random(arguments.seed)
     killed = RUNS / "killed"
     num_kills = 0

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mathrl.engines.base import Capabilities, SampleRequest, SamplingParams
 from mathrl.engines.cache import preallocated_cache
+from mathrl.engines.step import Stepper, can_step
 from mathrl.errors import DataError
 from mathrl.policy import Policy
 from mathrl.schema import Completion, FinishReason
@@ -202,6 +203,9 @@ class _Decoder:
         ).logits[:, -1]
         rows_B = torch.tensor(self.prompt_of_row, device=device)
         self.cache.batch_select_indices(rows_B)
+        self.stepper = None
+        if can_step(self.policy.model, self.cache):
+            self.stepper = Stepper(self.policy.model, self.cache, capacity)
         self.positions_B = positions_UP[rows_B, -1]
         # without padding no mask is passed, and the attention takes its fast path
         self.mask_BC = None
@@ -214,9 +218,13 @@ class _Decoder:
     def _decode(self, tokens_B: Tensor) -> Tensor:
         self.length += 1
         self.positions_B = self.positions_B + 1
+        mask_BC = None if self.mask_BC is None else self.mask_BC[:, : self.length]
+        if self.stepper is not None:
+            seen_BC = None if mask_BC is None else mask_BC.bool()
+            return self.stepper.logits(tokens_B, self.positions_B, seen_BC)
         logits_BV: Tensor = self.policy.model(
             input_ids=tokens_B[:, None],
-            attention_mask=None if self.mask_BC is None else self.mask_BC[:, : self.length],
+            attention_mask=mask_BC,
             position_ids=self.positions_B[:, None],
             past_key_values=self.cache,
             use_cache=True,
