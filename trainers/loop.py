@@ -118,8 +118,11 @@ def train(
     run.on_record = on_record or run.on_record
     engine.sync(run.policy, run.step)
     is_finished = False
+    start = time.monotonic()
     try:
         while run.step < recipe.max_steps:
+            if ranks.exchange(_is_over_time(recipe, start))[0]:  # all stop after the same step
+                raise KeyboardInterrupt
             _evaluate_if_due(run, engine, evaluate)
             _train_step(run, source, engine)
             if run.step % recipe.checkpoint.every == 0 and run.step < recipe.max_steps:
@@ -220,6 +223,10 @@ def _reward(recipe: Recipe, rewards: Sequence[str | Reward]) -> CombinedReward:
             )
         )
     return combine(parts, is_normalised=recipe.is_reward_normalised)
+
+
+def _is_over_time(recipe: Recipe, start: float) -> bool:
+    return bool(recipe.max_hours) and time.monotonic() - start >= 3600 * recipe.max_hours
 
 
 def _evaluate_if_due(run: _Run, engine: Engine, evaluate: Evaluate | None) -> None:

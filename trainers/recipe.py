@@ -229,6 +229,8 @@ class Recipe:
     """Decides the order of the problems and every sample."""
     max_steps: int = 100
     """Rollout steps."""
+    max_hours: float = 0.0
+    """Stop after the step in which this much time has passed, saved as after Ctrl-C; 0: never."""
     data: DataConfig = field(default_factory=DataConfig)
     prompt: PromptConfig = field(default_factory=PromptConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
@@ -239,6 +241,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         _require(self.max_steps >= 1, f"max_steps must be at least 1, got {self.max_steps}")
+        _require(0 <= self.max_hours < inf, f"max_hours must be 0 or more, got {self.max_hours}")
         _require(bool(self.rewards), "rewards is empty: name at least one reward function")
         needs_group = self.loss.advantage != "batch_standardised" or self.loss.has_group_baseline
         _require(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--system", help="System message.")
 @click.option("--num-few-shot", type=int, help="Worked examples, taken from the front of --data.")
 @click.option("--max-steps", type=int, help="Rollout steps.")
+@click.option("--max-hours", type=float, help="Stop and save after this much time.")
 @click.option("--seed", type=int, help="Decides the order of the problems and every sample.")
 @click.option("--out", help="Folder of the run. [default: runs/<recipe>-<data>]")
 @click.option(
@@ -60,6 +61,7 @@ def command(
     system: str | None,
     num_few_shot: int | None,
     max_steps: int | None,
+    max_hours: float | None,
     seed: int | None,
     out: str | None,
     assignments: tuple[str, ...],
@@ -80,6 +82,7 @@ def command(
         "prompt.system": system,
         "prompt.num_few_shot": num_few_shot,
         "max_steps": max_steps,
+        "max_hours": max_hours,
         "seed": seed,
     }
     # JSON's strings, numbers and lists are TOML's

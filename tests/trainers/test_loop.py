@@ -1,6 +1,7 @@
 """Whole runs on a tiny random policy: learning, interruption, kill -9, resume to the last bit."""
 
 import copy
+import itertools
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from safetensors.torch import load_file
 from mathrl import arithmetic
 from mathrl.errors import ConfigError, GradingError
 from mathrl.policy import load_policy
-from mathrl.trainers import load_recipe, train
+from mathrl.trainers import load_recipe, loop, train
 from mathrl.trainers.runlog import read_records
 
 SETTINGS = [
@@ -400,3 +401,16 @@ def test_resume_after_kill_9_is_exact(policy, tmp_path):
     assert not (out / "policy").exists(), "the run ended before it was killed"
     start(None, out, resume=True)
     assert_same_weights(tmp_path / "whole" / "policy", out / "policy")
+
+
+def test_a_run_that_is_out_of_time_is_saved_and_goes_on(policy, tmp_path, monkeypatch):
+    whole = start(clone(policy), tmp_path / "whole", settings=["max_hours=2.5"])
+    hours = itertools.count()
+    monkeypatch.setattr(loop.time, "monotonic", lambda: 3600.0 * next(hours))
+    cut = start(policy, tmp_path / "cut", settings=["max_hours=2.5"])
+    steps = [cut.step]
+    while not cut.is_finished:  # an hour passes between two looks at the clock
+        cut = start(None, tmp_path / "cut", settings=["max_hours=2.5"], resume=True)
+        steps.append(cut.step)
+    assert whole.is_finished and steps == [2, 4, 6]
+    assert_same_weights(tmp_path / "whole" / "policy", tmp_path / "cut" / "policy")
