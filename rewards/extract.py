@@ -38,7 +38,7 @@ class Extraction(NamedTuple):
     tail: str | None = None
     """All that followed a spoken cue, where only a part of it was taken."""
     rivals: tuple[str, ...] = ()
-    """Other answers given by the same cue, where the policy wants one; they may be equal."""
+    """Other answers that were given, where the policy wants one; they may be equal."""
 
 
 _OPENING = r"(?:[\s:*$_`]|\\[\[(])*+"  # an answer may begin a line later, inside its own $$
@@ -118,8 +118,9 @@ _DENIES_AFTER = re.compile(
     re.IGNORECASE,
 )
 _RETRACTION = re.compile(
-    r"\b(?:wait|actually|oops|hold on|scratch that|on second thought|i was wrong"
-    r"|(?:this|that|it) is (?:wrong|incorrect|not (?:right|correct)))\b|不对|等等|更正",
+    r"(?:^|[.!?\n$})*])\s*(?:no\b[,.]?\s*)?"  # to begin a sentence: "they wait 42 minutes" does not
+    r"(?:wait|actually|oops|hold on|scratch that|on second thought)\b|\bi was wrong\b"
+    r"|\b(?:this|that|it) is (?:wrong|incorrect|not (?:right|correct))\b|不对|等等|更正",
     re.IGNORECASE,
 )
 """What after the last answer says that it is not the last word."""
@@ -245,7 +246,7 @@ def _find_tags(text: str, policy: Policy) -> Extraction | None:
     if "<" not in text or "<answer" not in text.lower():
         return None
     pieces = _TAG.split(text)[1:]
-    if policy.is_conflict_refused and "</" not in pieces[-1]:
+    if policy.is_conflict_refused and pieces and "</" not in pieces[-1]:
         pieces.pop()  # the text broke off inside it
     contents = [piece.partition("</")[0].strip() for piece in pieces]
     if not (contents := [content for content in contents if content]):

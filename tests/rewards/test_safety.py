@@ -122,6 +122,7 @@ FLOODS = [
     *(r"\{", r"\}", "####", "####\n", r"\boxed{", r"\boxed{}", r"\boxed{1} ", r"\boxed 1 ", "**"),
     *(
         "<answer>",
+        "<answer ",
         "</answer>",
         "<answer>1</answer>",
         "<think>",
