@@ -1,15 +1,13 @@
 """Our half of ``train_step.py``: prints process-CPU seconds a step and the peak memory as JSON."""
 
-import argparse
 import json
-import resource
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from train_step_shape import MAX_NEW_TOKENS, problems, reward
+from train_step_shape import MAX_NEW_TOKENS, options, peak_mb, problems, reward
 
 from mathrl.engines import SampleRequest, SamplingParams
 from mathrl.engines.local import LocalEngine
@@ -17,11 +15,6 @@ from mathrl.policy import load_policy
 from mathrl.schema import Completion, Problem
 from mathrl.trainers import load_recipe, train
 from mathrl.trainers.runlog import Record
-
-
-def peak_mb() -> float:
-    """The most memory this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 class TimedEngine(LocalEngine):
@@ -41,13 +34,7 @@ class TimedEngine(LocalEngine):
 
 def main() -> None:
     """Train some steps, measure each."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--long", action="store_true")
-    parser.add_argument("--group", type=int, default=8)
-    parser.add_argument("--beta", type=float, default=0.0)
-    parser.add_argument("--steps", type=int, default=6)
-    arguments = parser.parse_args()
+    arguments = options()
     torch.set_num_threads(1)
     imported = peak_mb()
     policy = load_policy(arguments.model, device="cpu")

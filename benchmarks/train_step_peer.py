@@ -3,23 +3,15 @@
 Runs in the peer's own environment, with the options that make its objective the paper's.
 """
 
-import argparse
 import json
-import resource
 import time
 from typing import Any
 
 import torch
 from datasets import Dataset
-from train_step_shape import MAX_NEW_TOKENS, problems, reward, tokenizer
+from train_step_shape import MAX_NEW_TOKENS, options, peak_mb, problems, reward, tokenizer
 from transformers import PrinterCallback, Qwen2ForCausalLM, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
-
-
-def peak_mb() -> float:
-    """The most memory this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
 
 ROWS: list[dict[str, float]] = []
 
@@ -56,13 +48,7 @@ class Clock(TrainerCallback):
 
 def main() -> None:
     """Train some steps, measure each."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--long", action="store_true")
-    parser.add_argument("--group", type=int, default=8)
-    parser.add_argument("--beta", type=float, default=0.0)
-    parser.add_argument("--steps", type=int, default=6)
-    arguments = parser.parse_args()
+    arguments = options()
     torch.set_num_threads(1)
     imported = peak_mb()
     config = GRPOConfig(

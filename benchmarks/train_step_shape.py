@@ -3,8 +3,10 @@
 Imported by two environments, so it needs nothing but transformers.
 """
 
+import argparse
 import random
 import re
+import resource
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
@@ -12,6 +14,22 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 MAX_NEW_TOKENS = 64
 CHARACTERS = "0123456789+-*/=?!.,:;()[]{} \nabcdefghijklmnopqrstuvwxyzAQ"
 VOCABULARY = 64
+
+
+def options() -> argparse.Namespace:
+    """What ``train_step.py`` asks of a half."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--group", type=int, default=8)
+    parser.add_argument("--beta", type=float, default=0.0)
+    parser.add_argument("--steps", type=int, default=6)
+    return parser.parse_args()
+
+
+def peak_mb() -> float:
+    """The most memory this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def tokenizer() -> PreTrainedTokenizerFast:

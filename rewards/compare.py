@@ -11,9 +11,10 @@ from itertools import permutations
 from typing import Any
 
 from mathrl.rewards.identity import is_identical, is_proportional, value_of
-from mathrl.rewards.kinds import RULES, Verdict
+from mathrl.rewards.kinds import RULES
 from mathrl.rewards.normal import Normal, TooLargeError, normal_form
 from mathrl.rewards.policy import Policy
+from mathrl.rewards.quantities import Verdict
 from mathrl.rewards.relations import (
     assignment,
     letters_of,

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from mathrl.rewards.quantities import Verdict, counted, percent, quantity
 from mathrl.rewards.relations import assignment, is_name, letters_of, signed
 from mathrl.rewards.sets import is_same_set, real_set, solution
 from mathrl.rewards.syntax import (
     MINUS_ONE,
     Call,
-    Constant,
     Expression,
     Number,
     Power,
@@ -23,7 +23,6 @@ from mathrl.rewards.syntax import (
     Sum,
     Symbol,
 )
-from mathrl.rewards.units import Unit
 from mathrl.rewards.values import (
     EXPRESSIONS,
     Based,
@@ -45,12 +44,7 @@ from mathrl.rewards.values import (
 if TYPE_CHECKING:
     from mathrl.rewards.compare import Comparison
 
-Verdict = bool | None
 _NOON = 12 * 60
-_DEGREES, _RADIANS = (("angle", 1),), (("radian", 1),)
-_TEMPERATURES = ((("temperature", 1),), (("fahrenheit", 1),))
-_POUNDS = frozenset(("pound", "pounds", "gbp"))
-"""Money or weight: the word alone does not say which."""
 _MAX_DIGITS = 4000
 _NOTHING = frozenset(
     ("nosolution", "nosolutions", "none", "norealsolution", "norealsolutions", "emptyset")
@@ -170,79 +164,6 @@ def _interval_ends(self: Comparison, first: Interval, second: Value) -> Any:
     if ends != (first.has_low, first.has_high):
         return False
     return self.ordered((first.low, first.high), (low, high))
-
-
-def _percent(self: Comparison, first: Value, second: Value) -> Any:
-    if not isinstance(first, Percent):
-        return NotImplemented
-    if isinstance(second, Percent):
-        return self.is_equal(first.value, second.value)
-    if isinstance(second, Quantity) and not second.unit.is_known:
-        second = second.value
-    if not isinstance(second, EXPRESSIONS):
-        return NotImplemented if isinstance(second, Listing | Ratio) else False
-    part = Product((first.value, Number(Fraction(1, 100), 2)))
-    if self.is_equal(part, second):
-        return True
-    is_plain = isinstance(first.value, Number)
-    return self.policy.is_percent_loose and is_plain and self.is_equal(first.value, second)
-
-
-def _quantity(self: Comparison, first: Value, second: Value) -> Any:
-    if not isinstance(first, Quantity):
-        return NotImplemented
-    if isinstance(second, Quantity):
-        return _quantities(self, first, second)
-    if isinstance(second, Percent):
-        return NotImplemented
-    if isinstance(second, EXPRESSIONS):
-        is_vague = first.unit.is_symbol or first.unit.name == "k"
-        if self.policy.is_unit_strict and is_vague and first.unit.name:
-            return False  # 42 K may be kelvin or thousands
-        return self.is_equal(first.value, second)
-    if isinstance(second, Ratio | Clock | Based):
-        return False
-    return NotImplemented
-
-
-def _radians(degrees: Expression) -> Expression:
-    return Product((degrees, Constant("pi"), Number(Fraction(1, 180))))
-
-
-def _counted(unit: Unit) -> str:
-    """Give the noun that a number counts, in the singular: 5 boys are not 5 girls."""
-    return unit.name.split()[-1].removesuffix("s") if unit.name else ""
-
-
-def _quantities(self: Comparison, first: Quantity, second: Quantity) -> Verdict:
-    one, other = first.unit, second.unit
-    if one.is_generic != other.is_generic:  # 5 units, whatever they are
-        return self.is_equal(first.value, second.value)
-    if one.is_symbol and other.is_symbol and one.name != other.name:
-        return False
-    if (one.is_symbol and one.name and other.is_known) or (
-        other.is_symbol and other.name and one.is_known
-    ):
-        return False  # kelvin is no degree, whatever the number
-    if {one.dimension, other.dimension} == {_DEGREES, _RADIANS} and not self.policy.is_unit_strict:
-        degrees, radians = (first, second) if one.dimension == _DEGREES else (second, first)
-        return self.is_equal(_radians(degrees.value), radians.value)
-    if {one.name, other.name} <= _POUNDS:
-        return self.is_equal(first.value, second.value)
-    if not (one.is_known and other.is_known):
-        if self.policy.is_unit_strict and _counted(one) != _counted(other):
-            return False
-        return self.is_equal(first.value, second.value)
-    if one.dimension != other.dimension:
-        is_open = {one.name, other.name} & {"degree", "degrees"} and not self.policy.is_unit_strict
-        is_warmth = one.dimension in _TEMPERATURES or other.dimension in _TEMPERATURES
-        return bool(is_open and is_warmth) and self.is_equal(first.value, second.value)
-    if one.scale == other.scale:
-        return self.is_equal(first.value, second.value)
-    if self.policy.is_unit_strict:
-        return False
-    scale = Number(one.scale / other.scale)
-    return self.is_equal(Product((first.value, scale)), second.value)
 
 
 def _based(self: Comparison, first: Value, second: Value) -> Any:
@@ -461,12 +382,12 @@ def _listings(self: Comparison, first: Listing | Braced, second: Listing | Brace
 
 def _by_noun(listing: Listing) -> dict[str, Value]:
     """Give what a list counts by its noun: 3 boys and 5 girls are not 5 boys and 3 girls."""
-    counted: dict[str, Value] = {
-        _counted(item.unit): item
+    by_noun: dict[str, Value] = {
+        counted(item.unit): item
         for item in listing.items
         if isinstance(item, Quantity) and not item.unit.is_known
     }
-    return counted if len(counted) == len(listing.items) > 1 else {}
+    return by_noun if len(by_noun) == len(listing.items) > 1 else {}
 
 
 def _is_indexed(listing: Listing) -> bool:
@@ -499,6 +420,6 @@ def _values_of(value: Listing | Braced) -> tuple[Value, ...]:
 
 
 RULES: Sequence[_Rule] = (
-    _words, _relation, _clock, _ratio, _based, _percent, _quantity, _matrix, _sets, _listing,
+    _words, _relation, _clock, _ratio, _based, percent, quantity, _matrix, _sets, _listing,
     _bracketed,
 )  # fmt: skip

@@ -9,9 +9,10 @@ are taken off, and what is left is an expression for the parser. Text that is tr
 
 import re
 
+from mathrl.rewards.language import TEXT_COMMANDS, words_of
 from mathrl.rewards.latex import parse
 from mathrl.rewards.literals import ParseError, number
-from mathrl.rewards.reader import TEXT_COMMANDS, Reader, words_of
+from mathrl.rewards.reader import Reader
 from mathrl.rewards.relations import renamed
 from mathrl.rewards.rewrites import family_of, rewritten
 from mathrl.rewards.special import comma_variants, number_of_words, read_special

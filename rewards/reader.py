@@ -3,10 +3,10 @@
 What is left inside is an expression for the parser. Text that is no value raises ``ParseError``.
 """
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+from mathrl.rewards.language import words_of
 from mathrl.rewards.latex import parse
 from mathrl.rewards.literals import ParseError, number
 from mathrl.rewards.matrices import combination, environment
@@ -63,29 +63,6 @@ _MAX_ITEMS = 200
 _MAX_LETTERS = 4
 _MAX_DEPTH = 80
 _MONEY = {"dollar": "dollars", "euro": "euros", "pound": "gbp"}
-_VOWELS = frozenset("aeiouy")
-_WORD_CHARACTERS = re.compile(r"[A-Za-z0-9'+-]+(?:\.[0-9]+)?")
-TEXT_COMMANDS = re.compile(
-    r"\\(?:text(?:bf|it|rm|normal)?|mathrm|mbox|mathbf|rm|bf|left|right)\b|[{}$]"
-)
-
-
-def words_of(text: str) -> str:
-    """Reduce language to its words: lower case, single spaces, no punctuation.
-
-    Args:
-        text: Any text.
-    """
-    found = _WORD_CHARACTERS.findall(TEXT_COMMANDS.sub(" ", text))
-    if len(found) == 1 and _is_product(found[0]):
-        return str(found[0])
-    return " ".join(found).lower() + (" ?" if "?" in text else "")
-
-
-def _is_product(letters: str) -> bool:
-    """Tell letters whose case matters from a word: nRT and Mgh are products."""
-    is_cased = letters.islower() or letters.isupper() or letters.istitle()
-    return not is_cased or (len(letters) > 1 and _VOWELS.isdisjoint(letters.lower()))
 
 
 def _may_measure(tokens: Sequence[Token]) -> bool:

@@ -38,6 +38,8 @@ class TokenBatch:
 
 Coefficient = Callable[[Tensor, TokenBatch], Tensor]
 """(logprobs_BT, batch) -> one number a token"""
+Surrogate = Callable[..., Tensor]
+"""A coefficient, or an objective, with ``clip_low`` and ``clip_high``."""
 
 
 def sft(logprobs_BT: Tensor, batch: TokenBatch) -> Tensor:
@@ -68,24 +70,48 @@ def clipped_ratio_objective(
 
 
 def grpo(
-    logprobs_BT: Tensor, batch: TokenBatch, *, clip_low: float, clip_high: float, beta: float
+    logprobs_BT: Tensor,
+    batch: TokenBatch,
+    *,
+    clip_low: float,
+    clip_high: float,
+    beta: float,
+    divergence: Divergence = K3,
+    is_ratio_weighted: bool = False,
+    surrogate: Surrogate = clipped_ratio,
 ) -> Tensor:
-    """GRPO as in DeepSeekMath: the clipped ratio * A, plus beta * (pi_ref / pi - 1).
+    """GRPO: the clipped ratio * A, less beta * the slope of the KL penalty.
 
-    With one update a rollout the ratio is 1 and this is Eq. 21, ``A + beta (pi_ref/pi - 1)``.
+    By default that of DeepSeekMath, whose penalty adds beta * (pi_ref / pi - 1): with one update a
+    rollout the ratio is 1 and this is Eq. 21, ``A + beta (pi_ref/pi - 1)``. Other members of the
+    family have another surrogate or divergence.
     """
-    surrogate_BT = clipped_ratio(logprobs_BT, batch, clip_low=clip_low, clip_high=clip_high)
-    return surrogate_BT - penalty(logprobs_BT, batch, beta=beta, divergence=K3)
+    surrogate_BT = surrogate(logprobs_BT, batch, clip_low=clip_low, clip_high=clip_high)
+    if batch.ref_logprobs_BT is None:
+        return surrogate_BT
+    if is_ratio_weighted:
+        divergence = ratio_weighted(divergence, batch.old_logprobs_BT)
+    return surrogate_BT - beta * divergence.slope(logprobs_BT, batch.ref_logprobs_BT)
 
 
 def grpo_objective(
-    logprobs_BT: Tensor, batch: TokenBatch, *, clip_low: float, clip_high: float, beta: float
+    logprobs_BT: Tensor,
+    batch: TokenBatch,
+    *,
+    clip_low: float,
+    clip_high: float,
+    beta: float,
+    divergence: Divergence = K3,
+    is_ratio_weighted: bool = False,
+    surrogate: Surrogate = clipped_ratio_objective,
 ) -> Tensor:
     """What GRPO maximises at each token (Eq. 3): the clipped surrogate minus beta * KL."""
-    surrogate_BT = clipped_ratio_objective(
-        logprobs_BT, batch, clip_low=clip_low, clip_high=clip_high
-    )
-    return surrogate_BT - penalty_objective(logprobs_BT, batch, beta=beta, divergence=K3)
+    surrogate_BT = surrogate(logprobs_BT, batch, clip_low=clip_low, clip_high=clip_high)
+    if batch.ref_logprobs_BT is None:
+        return surrogate_BT
+    if is_ratio_weighted:
+        divergence = ratio_weighted(divergence, batch.old_logprobs_BT)
+    return surrogate_BT - beta * divergence.value(logprobs_BT, batch.ref_logprobs_BT)
 
 
 def gspo(logprobs_BT: Tensor, batch: TokenBatch, *, clip_low: float, clip_high: float) -> Tensor:
@@ -126,38 +152,6 @@ def cispo_objective(
     weight_BT = torch.exp(logprobs_BT.detach() - batch.old_logprobs_BT)
     weight_BT = weight_BT.clamp(1 - clip_low, 1 + clip_high)
     return weight_BT * batch.advantages_BT * logprobs_BT
-
-
-def penalty(
-    logprobs_BT: Tensor,
-    batch: TokenBatch,
-    *,
-    beta: float,
-    divergence: Divergence,
-    is_ratio_weighted: bool = False,
-) -> Tensor:
-    """What a KL penalty in the loss takes off a coefficient: beta * the divergence's slope."""
-    if batch.ref_logprobs_BT is None:
-        return torch.zeros_like(logprobs_BT)
-    if is_ratio_weighted:
-        divergence = ratio_weighted(divergence, batch.old_logprobs_BT)
-    return beta * divergence.slope(logprobs_BT, batch.ref_logprobs_BT)
-
-
-def penalty_objective(
-    logprobs_BT: Tensor,
-    batch: TokenBatch,
-    *,
-    beta: float,
-    divergence: Divergence,
-    is_ratio_weighted: bool = False,
-) -> Tensor:
-    """What a KL penalty takes off the objective."""
-    if batch.ref_logprobs_BT is None:
-        return torch.zeros_like(logprobs_BT)
-    if is_ratio_weighted:
-        divergence = ratio_weighted(divergence, batch.old_logprobs_BT)
-    return beta * divergence.value(logprobs_BT, batch.ref_logprobs_BT)
 
 
 def importance_weights(old_logprobs_BT: Tensor, sampler_logprobs_BT: Tensor, cap: float) -> Tensor:

@@ -13,11 +13,11 @@ from torch import Tensor
 from mathrl.trainers import credit
 from mathrl.trainers.coefficients import (
     Coefficient,
-    TokenBatch,
+    Surrogate,
     cispo,
     clipped_ratio,
+    grpo,
     gspo,
-    penalty,
     sft,
 )
 from mathrl.trainers.credit import Scored
@@ -29,7 +29,7 @@ from mathrl.trainers.sources import Demonstrations, LiveSampler
 Credit = Callable[[Scored], Tensor]
 Norm = Callable[[Tensor], Tensor]
 
-SURROGATES: Mapping[str, Callable[..., Tensor]] = {
+SURROGATES: Mapping[str, Surrogate] = {
     "clipped_ratio": clipped_ratio,
     "gspo": gspo,
     "cispo": cispo,
@@ -88,22 +88,15 @@ def _credit(loss: LossConfig) -> Credit:
 
 
 def _coefficient(loss: LossConfig) -> Coefficient:
-    surrogate = partial(
-        SURROGATES[loss.surrogate], clip_low=loss.clip_low, clip_high=loss.clip_high
+    return partial(
+        grpo,
+        clip_low=loss.clip_low,
+        clip_high=loss.clip_high,
+        beta=loss.beta,
+        divergence=DIVERGENCES[loss.kl],
+        is_ratio_weighted=loss.is_kl_ratio_weighted,
+        surrogate=SURROGATES[loss.surrogate],
     )
-    if loss.kl_in == "reward" or loss.beta == 0:
-        return surrogate
-
-    def regularised(logprobs_BT: Tensor, batch: TokenBatch) -> Tensor:
-        return surrogate(logprobs_BT, batch) - penalty(
-            logprobs_BT,
-            batch,
-            beta=loss.beta,
-            divergence=DIVERGENCES[loss.kl],
-            is_ratio_weighted=loss.is_kl_ratio_weighted,
-        )
-
-    return regularised
 
 
 def _norm(recipe: Recipe) -> Norm:

@@ -2,9 +2,10 @@
 
 import pytest
 
+from mathrl.rewards.language import words_of
 from mathrl.rewards.latex import parse
 from mathrl.rewards.literals import ParseError
-from mathrl.rewards.read import read, words_of
+from mathrl.rewards.read import read
 from mathrl.rewards.syntax import ONE, Call, Constant, Expression, Number, Power, Product, Symbol
 from mathrl.rewards.tokens import tokenize
 from mathrl.rewards.values import (

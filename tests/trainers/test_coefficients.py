@@ -15,8 +15,6 @@ from mathrl.trainers.coefficients import (
     gspo_objective,
     importance_weights,
     is_clipped,
-    penalty,
-    penalty_objective,
     sequence_ratio,
     sft,
     sft_objective,
@@ -127,9 +125,10 @@ def expected_gradient(name, *, is_ratio_weighted=False):
         mask_BT=torch.ones(3, dtype=torch.bool),
         ref_logprobs_BT=REFERENCE,
     )
-    slope = penalty(
+    slope = -grpo(
         here,
         batch,
+        **CLIP,
         beta=1.0,
         divergence=DIVERGENCES[name],
         is_ratio_weighted=is_ratio_weighted,
@@ -175,12 +174,13 @@ def test_a_penalty_is_the_gradient_of_its_objective(seed, name, is_ratio_weighte
     logprobs, batch, _ = random_case(seed)
     logprobs.requires_grad_()
     options = {
+        **CLIP,
         "beta": 0.7,
         "divergence": DIVERGENCES[name],
         "is_ratio_weighted": is_ratio_weighted,
     }
-    penalty_objective(logprobs, batch, **options).sum().backward()
-    ours = penalty(logprobs.detach(), batch, **options)
+    grpo_objective(logprobs, batch, **options).sum().backward()
+    ours = grpo(logprobs.detach(), batch, **options)
     assert (logprobs.grad - ours).abs().max() <= 1e-12
 
 
