@@ -24,6 +24,10 @@ class StorageError(MathrlError, OSError):
     """A result or a checkpoint could not be written; what was there before is intact."""
 
 
+class EngineError(MathrlError, RuntimeError):
+    """An engine does not start, is lost, or samples from other weights than it was given."""
+
+
 class RankError(MathrlError, RuntimeError):
     """Another process of the same run failed; its message is in this one's."""
 

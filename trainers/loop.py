@@ -19,8 +19,8 @@ from transformers import PreTrainedModel
 
 from mathrl.config import to_toml
 from mathrl.engines import Engine
-from mathrl.engines.local import LocalEngine
-from mathrl.errors import ConfigError, DataError, GradingError
+from mathrl.engines.choice import open_engine
+from mathrl.errors import ConfigError, DataError, EngineError, GradingError, RankError
 from mathrl.files import write_whole
 from mathrl.interrupts import deferred_interrupt
 from mathrl.manifest import problems_hash, read_manifest, write_manifest
@@ -83,7 +83,7 @@ def train(
         problems: Training problems; the recipe's few-shot examples are taken off the front.
         rewards: Reward functions or their specs; by default those of the recipe.
         out: Folder of the run: config, metrics, rollouts, checkpoints, and at the end ``policy/``.
-        engine: Who samples; the policy itself, in this process, by default.
+        engine: Who samples; by default what ``recipe.engine`` names.
         evaluate: Called before, during (``recipe.eval.every``) and after training.
         on_record: Called with every record of the log.
         resume: Go on from the newest checkpoint in ``out``.
@@ -96,6 +96,7 @@ def train(
             nothing to resume, or a resumed run gets another recipe, other problems or rewards.
         DataError: The problems are not what the method needs.
         GradingError: A reward function broke its contract.
+        EngineError: The engine does not start, or is lost: the run is saved, and resumes.
         StorageError: A checkpoint could not be written.
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
@@ -108,8 +109,11 @@ def train(
     ranks.wait()  # nobody writes before all have looked
     policy = _load(recipe, policy, folder, resume=resume)
     _check_weights(policy, ranks)
-    replica = replace(policy, model=copy.deepcopy(policy.model)) if ranks.is_sharded else None
-    engine = engine or LocalEngine(replica or policy)
+    replica = _replica(policy, recipe) if ranks.is_sharded else None
+    is_borrowed = engine is not None
+    engine = engine or open_engine(
+        recipe.engine, replica or policy, folder / "engine", is_first=ranks.is_first
+    )
     scores: ScoresCompletions = reward
     if ranks.world > 1:
         engine, scores = SharedEngine(engine, ranks, replica), SharedReward(reward, ranks)
@@ -132,11 +136,14 @@ def train(
         is_finished = True
     except KeyboardInterrupt:
         pass  # what is done is saved below, and the result says that the run is not finished
-    except (DataError, GradingError):
-        run.save()  # found while drawing, where the weights are whole too
+    except (DataError, EngineError, GradingError, RankError):
+        if run.is_whole:
+            run.save()
         raise
     finally:
         run.log.close()
+        if not is_borrowed:
+            engine.close()
     if run.is_whole:
         with deferred_interrupt():
             run.save()
@@ -201,7 +208,6 @@ def _train_step(run: _Run, source: Source, engine: Engine) -> None:
             stats.append(
                 update(model, run.optimizer, batch, run.method, recipe, lr=lr, ranks=ranks)
             )
-        engine.sync(run.policy, step)
         metrics = step_metrics(drawn, stats)
         now = time.perf_counter()
         metrics |= {"time/sample_s": sampled - start, "time/update_s": now - sampled}
@@ -209,6 +215,7 @@ def _train_step(run: _Run, source: Source, engine: Engine) -> None:
         run.log.write_rollouts(step, [*drawn.rollouts, *drawn.discarded])
         record = run.log.write("train", step, metrics)
         run.step, run.is_whole = step, True
+        engine.sync(run.policy, step)  # last: where the engine is lost, the step is not
     run.on_record(record)  # what a watcher raises finds the step whole
 
 
@@ -251,7 +258,8 @@ def _check_folder(folder: Path, recipe: Recipe, facts: Mapping[str, Any], *, res
         return
     if not config.exists():
         raise ConfigError(f"{folder} is not a run that can be resumed: it has no config.toml")
-    if config.read_text(encoding="utf-8") != to_toml(recipe):
+    # servers may have moved, and another engine samples the same
+    if replace(load_recipe(config), engine=recipe.engine) != recipe:
         raise ConfigError(f"the run in {folder} has another recipe: resume it with {config}")
     started = read_manifest(folder)
     for key, kind in (("data_hash", "problems"), ("rewards", "rewards")):
@@ -286,6 +294,14 @@ def _check_weights(policy: Policy, ranks: Ranks) -> None:
             "the ranks have different weights: give the policy as a folder or a hub id, or build "
             "it with the same seed on every rank"
         )
+
+
+def _replica(policy: Policy, recipe: Recipe) -> Policy:
+    """The whole weights, which an engine samples from or takes a copy of."""
+    model = copy.deepcopy(policy.model)
+    if recipe.engine.kind == "vllm":
+        model.to("cpu")  # type: ignore[arg-type]  # transformers wraps it and loses its type
+    return replace(policy, model=model)
 
 
 def _open_run(

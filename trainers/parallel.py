@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import zip_longest
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -73,18 +73,27 @@ class Ranks:
         Raises:
             RankError: It failed on another rank; where it failed here, its own error comes out.
         """
-        if self.world == 1:
-            return list(work(list(items)))
         mine = [item for item, owner in zip(items, owners, strict=True) if owner == self.rank]
-        results, failure = self._attempt(lambda: list(work(mine)))
-        shares = self.exchange((results, None if failure is None else _told(failure)))
+        shares = self.together(lambda: list(work(mine)))
+        queues = [iter(share) for share in shares]
+        return [next(queues[owner]) for owner in owners]
+
+    def together(self, work: Callable[[], Result]) -> list[Result]:
+        """Do something on every rank, and get everyone's results in the order of the ranks.
+
+        Raises:
+            RankError: It failed on another rank; where it failed here, its own error comes out.
+        """
+        if self.world == 1:
+            return [work()]
+        result, failure = self._attempt(work)
+        everyone = self.exchange((result, None if failure is None else _told(failure)))
         if failure is not None:
             raise failure
-        for rank, (_, message) in enumerate(shares):
+        for rank, (_, message) in enumerate(everyone):
             if message is not None:
                 raise RankError(f"rank {rank} failed: {message}")
-        queues = [iter(share or []) for share, _ in shares]
-        return [next(queues[owner]) for owner in owners]
+        return [cast(Result, each) for each, _ in everyone]
 
     def _attempt(self, work: Callable[[], Result]) -> tuple[Result | None, Exception | None]:
         """The one place that catches every error: it is told to the other ranks, then raised."""
@@ -172,7 +181,7 @@ class SharedEngine:
         if self.replica is not None:
             self.replica.model.load_state_dict(whole(policy.model.state_dict()))
             policy = self.replica
-        self.engine.sync(policy, version)
+        self.ranks.together(lambda: self.engine.sync(policy, version))
 
     def sleep(self) -> None:
         """Give back memory, on this rank."""

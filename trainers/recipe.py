@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 from mathrl.config import build, override, read_toml
+from mathrl.engines.choice import EngineConfig
 from mathrl.errors import ConfigError
 from mathrl.prompts import PromptConfig
 
 RECIPES = Path(__file__).parent / "recipes"
+PARTIAL_SAMPLING = ("top_p", "top_k", "min_p", "repetition_penalty")
+"""Settings of other trainers that change the distribution that is sampled from."""
 
 
 def _require(condition: bool, message: str) -> None:
@@ -234,6 +237,7 @@ class Recipe:
     data: DataConfig = field(default_factory=DataConfig)
     prompt: PromptConfig = field(default_factory=PromptConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
@@ -268,4 +272,11 @@ def load_recipe(name_or_path: str | Path, assignments: Sequence[str] = ()) -> Re
     if not path.is_file():
         names = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
         raise ConfigError(f"no recipe {str(name_or_path)!r}; shipped: {names}, or give a file")
-    return build(Recipe, override(read_toml(path), assignments), source=str(path.name))
+    values = override(read_toml(path), assignments)
+    partial = [key for key in values.get("rollout", {}) if key in PARTIAL_SAMPLING]
+    _require(
+        not partial,
+        f"rollout.{', '.join(partial)}: training samples from the whole distribution, since what "
+        "is drawn from a part of it has other log-probs than those that are trained; leave it out",
+    )
+    return build(Recipe, values, source=str(path.name))

@@ -7,7 +7,7 @@ mathrl train-grpo deepseekmath --model Qwen/Qwen2.5-0.5B --data gsm8k_train.json
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,6 +33,16 @@ if TYPE_CHECKING:
 @click.option("--template", help=r"Text around the question, with {prompt}; \n is a line break.")
 @click.option("--system", help="System message.")
 @click.option("--num-few-shot", type=int, help="Worked examples, taken from the front of --data.")
+@click.option(
+    "--engine", type=click.Choice(["local", "vllm"]), help="Who samples. [default: local]"
+)
+@click.option(
+    "--engine-url",
+    "engine_urls",
+    multiple=True,
+    metavar="URL",
+    help="Address of a vLLM server; repeat for several. [default: vLLM in this process]",
+)
 @click.option("--max-steps", type=int, help="Rollout steps.")
 @click.option("--max-hours", type=float, help="Stop and save after this much time.")
 @click.option("--seed", type=int, help="Decides the order of the problems and every sample.")
@@ -60,6 +70,8 @@ def command(
     template: str | None,
     system: str | None,
     num_few_shot: int | None,
+    engine: str | None,
+    engine_urls: tuple[str, ...],
     max_steps: int | None,
     max_hours: float | None,
     seed: int | None,
@@ -72,7 +84,7 @@ def command(
     RECIPE is a shipped recipe or a TOML file; by default ``demo`` for the embedded policy and
     ``deepseekmath`` (the paper's numbers) where a --model is given. Ctrl-C saves a checkpoint.
     """
-    given = {
+    run = {
         "model": model,
         "data.name": data,
         "data.question_column": question_column,
@@ -85,17 +97,23 @@ def command(
         "max_hours": max_hours,
         "seed": seed,
     }
-    # JSON's strings, numbers and lists are TOML's
-    options = [
-        f"{key}={json.dumps(v, ensure_ascii=False)}" for key, v in given.items() if v is not None
-    ]
+    options = [*assignments, *_assignments(run)]
+    engine_options = _assignments(
+        {
+            "engine.kind": "vllm" if engine_urls and engine is None else engine,
+            "engine.urls": list(engine_urls) if engine_urls or engine else None,
+        }
+    )
     if resume is not None:
-        if recipe or out or options or assignments:
-            raise ConfigError("--resume goes on with the run as it was started: drop the rest")
-        result = resume_run(Path(resume))
+        if recipe or out or options:
+            raise ConfigError(
+                "--resume goes on with the run as it was started: drop all but --engine and "
+                "--engine-url"
+            )
+        result = resume_run(Path(resume), engine_options)
     else:
         name = recipe or ("deepseekmath" if model else "demo")
-        result = start_run(name, [*assignments, *options], out)
+        result = start_run(name, [*options, *engine_options], out)
     report(context, result)
 
 
@@ -112,14 +130,14 @@ def start_run(name: str, assignments: list[str], out: str | None) -> "TrainResul
     return run_training(recipe, folder, load_policy(recipe.model or None))
 
 
-def resume_run(folder: Path) -> "TrainResult":
-    """Go on with a run from its newest checkpoint."""
+def resume_run(folder: Path, assignments: list[str]) -> "TrainResult":
+    """Go on with a run from its newest checkpoint, with another engine where one is named."""
     from mathrl.cli.training import run_training
     from mathrl.trainers import load_recipe
 
     if not (folder / "config.toml").is_file():
         raise ConfigError(f"{folder} is not a run: it has no config.toml")
-    return run_training(load_recipe(folder / "config.toml"), folder, None)
+    return run_training(load_recipe(folder / "config.toml", assignments), folder, None)
 
 
 def report(context: click.Context, result: "TrainResult") -> None:
@@ -137,3 +155,12 @@ def report(context: click.Context, result: "TrainResult") -> None:
         err=True,
     )
     context.exit(INTERRUPTED)
+
+
+def _assignments(options: dict[str, Any]) -> list[str]:
+    """Options that were given, as ``--set`` writes them: JSON's values are TOML's."""
+    return [
+        f"{key}={json.dumps(value, ensure_ascii=False)}"
+        for key, value in options.items()
+        if value is not None
+    ]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from mathrl.errors import ConfigError
+from mathrl.errors import ConfigError, DataError
 from mathrl.schema import Completion
 
 if TYPE_CHECKING:
@@ -103,6 +103,26 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free everything; the engine is not used again."""
+
+
+def checked_prompt(
+    request: SampleRequest, params: SamplingParams, max_positions: int | None
+) -> tuple[int, ...]:
+    """The prompt's ids, where they fit together with their completion.
+
+    Raises:
+        DataError: There are none, or too many.
+    """
+    problem, ids = request.problem_id, request.prompt_ids
+    if not ids:
+        raise DataError(f"problem {problem}: the prompt is empty or has no token ids")
+    if max_positions is not None and len(ids) + params.max_new_tokens > max_positions:
+        raise DataError(
+            f"problem {problem}: {len(ids)} prompt tokens and {params.max_new_tokens} new ones do "
+            f"not fit the model's {max_positions} positions; lower max_new_tokens or leave the "
+            "problem out"
+        )
+    return ids
 
 
 def sample_seed(seed: int, step: int, problem_id: str, sample_index: int) -> int:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mathrl.engines.base import Capabilities, SampleRequest, SamplingParams
+from mathrl.engines.base import Capabilities, SampleRequest, SamplingParams, checked_prompt
 from mathrl.engines.cache import preallocated_cache
+from mathrl.engines.decode import decode_completion
 from mathrl.engines.step import Stepper, can_step
-from mathrl.errors import DataError
 from mathrl.policy import Policy
 from mathrl.schema import Completion, FinishReason
 
@@ -59,9 +59,7 @@ class LocalEngine:
         Raises:
             DataError: A prompt with its completion is longer than the model's positions.
         """
-        groups = _group_by_prompt(requests)
-        for prompt_ids, indices in groups:
-            self._check_length(prompt_ids, requests[indices[0]].problem_id, params)
+        groups = _group_by_prompt(requests, params, self.policy.max_positions)
         for batch in _batches(groups, self.max_rows):
             yield from _Decoder(self.policy, batch, requests, params).run()
 
@@ -79,31 +77,19 @@ class LocalEngine:
     def close(self) -> None:
         """Nothing to free."""
 
-    def _check_length(
-        self, prompt_ids: tuple[int, ...], problem_id: str, params: SamplingParams
-    ) -> None:
-        limit = self.policy.max_positions
-        if not prompt_ids:
-            raise DataError(f"problem {problem_id}: the prompt is empty")
-        if limit is not None and len(prompt_ids) + params.max_new_tokens > limit:
-            raise DataError(
-                f"problem {problem_id}: {len(prompt_ids)} prompt tokens and "
-                f"{params.max_new_tokens} new ones do not fit the model's {limit} positions; "
-                "lower max_new_tokens or leave the problem out"
-            )
-
 
 Group = tuple[tuple[int, ...], list[int]]
 """Prompt ids, and the indices of the requests that share them."""
 
 
-def _group_by_prompt(requests: Sequence[SampleRequest]) -> list[Group]:
+def _group_by_prompt(
+    requests: Sequence[SampleRequest], params: SamplingParams, max_positions: int | None
+) -> list[Group]:
     """Requests with equal prompts together, longest prompts first: less padding a batch."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for index, request in enumerate(requests):
-        if request.prompt_ids is None:
-            raise DataError(f"problem {request.problem_id}: the local engine needs prompt ids")
-        groups.setdefault(request.prompt_ids, []).append(index)
+        prompt = checked_prompt(request, params, max_positions)
+        groups.setdefault(prompt, []).append(index)
     return sorted(groups.items(), key=lambda group: -len(group[0]))
 
 
@@ -242,18 +228,13 @@ class _Decoder:
         return tokens_B[keep_B]
 
     def _completion_if_finished(self, row: _Row) -> Completion | None:
-        tokenizer = self.policy.tokenizer
         stopped_by_id = row.token_ids[-1] in self.stop_ids
         is_stopped = not stopped_by_id and self._ends_with_stop(row)
         if not stopped_by_id and not is_stopped and len(row.token_ids) < self.params.max_new_tokens:
             return None
-        written = row.token_ids[:-1] if stopped_by_id else row.token_ids
-        text = str(tokenizer.decode(written, skip_special_tokens=True))
-        if is_stopped:
-            text = text[: min(text.find(stop) for stop in self.params.stop if stop in text)]
         reason: FinishReason = "stop" if stopped_by_id or is_stopped else "length"
         return Completion(
-            text=text,
+            text=decode_completion(self.policy, row.token_ids, self.params.stop),
             token_ids=tuple(row.token_ids),
             logprobs=tuple(row.logprobs),
             finish_reason=reason,

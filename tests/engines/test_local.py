@@ -172,7 +172,7 @@ def test_a_stop_string_is_cut_where_it_first_stands(policy):
 
 def test_text_alone_is_refused(policy):
     blind = replace(requests()[0], prompt_ids=None)
-    with pytest.raises(DataError, match="needs prompt ids"):
+    with pytest.raises(DataError, match="no token ids"):
         sample(policy, [blind])
 
 
