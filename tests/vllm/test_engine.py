@@ -10,6 +10,8 @@ from mathrl.engines.vllm import VLLMEngine
 from mathrl.errors import DataError, EngineError
 from mathrl.trainers.logprobs import completion_logprobs
 
+pytest.importorskip("vllm", reason="vLLM is not installed: make test-vllm makes its environment")
+
 TEXTS = ["Tom has 3 shells and finds 4 more.", "What is 12 + 7?"]
 
 
