@@ -142,11 +142,16 @@ def load_adapter(model: "nn.Module", folder: Path) -> None:
     """Take the adapter's weights from a folder into a model that was adapted in the same way.
 
     Raises:
-        ConfigError: The folder holds another adapter.
+        ConfigError: The folder holds another adapter, or its weights cannot be read.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    found, own = load_file(folder / WEIGHTS_FILE), adapter_weights(model)
+    try:
+        found = load_file(folder / WEIGHTS_FILE)
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"cannot read {folder / WEIGHTS_FILE}: {error}") from error
+    own = adapter_weights(model)
     shapes = [{name: tensor.shape for name, tensor in each.items()} for each in (found, own)]
     if shapes[0] != shapes[1]:
         raise ConfigError(f"{folder} holds an adapter of other layers or of another rank")
@@ -179,24 +184,28 @@ def adapter_base(folder: Path) -> str:
     return base
 
 
-def merge_adapter(model: "PreTrainedModel", folder: Path) -> "PreTrainedModel":
-    """Merge the adapter in a folder into its base model, for good.
+def merge_adapter(model: "PreTrainedModel", folder: Path) -> None:
+    """Merge the adapter in a folder into its base model, in place and for good.
 
     Raises:
-        ConfigError: The adapter does not fit the model.
+        ConfigError: It is no LoRA adapter, or does not fit the model.
         MissingExtraError: peft is not installed.
     """
     peft = _peft()
+    config = peft.PeftConfig.from_pretrained(str(folder))
+    if not isinstance(config, peft.LoraConfig):
+        raise ConfigError(f"{folder} holds an adapter that is not LoRA; merge it into its base")
     try:
-        merged: PreTrainedModel = peft.PeftModel.from_pretrained(
-            model, str(folder)
-        ).merge_and_unload()
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        reason = (str(error).splitlines() or ["unknown reason"])[0]
-        raise ConfigError(
-            f"the adapter in {folder} does not fit its base model: {reason}"
-        ) from error
-    return merged
+        peft.inject_adapter_in_model(config, model, ADAPTER)
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"the adapter in {folder} does not fit its base: {reason}") from error
+    load_adapter(model, folder)
+    for path, layer in list(_adapted_layers(model)):
+        layer.merge()
+        model.set_submodule(path, layer.get_base_layer())
+    del model.peft_config
+    model.requires_grad_(True)
 
 
 class _MergedWeights(Mapping[str, "Tensor"]):

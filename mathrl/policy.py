@@ -159,7 +159,8 @@ def _load_merged(folder: str, device: str | None) -> Policy:
         policy = load_policy(None if base == EMBEDDED else base, device=device)
     except ConfigError as error:
         raise ConfigError(f"{folder} is an adapter of {base}, its base model: {error}") from error
-    return replace(policy, model=merge_adapter(policy.model, Path(folder)), name=folder)
+    merge_adapter(policy.model, Path(folder))
+    return replace(policy, name=folder)
 
 
 def _load_model(source: str) -> "tuple[PreTrainedModel, dict[str, set[str]]]":
