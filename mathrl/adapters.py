@@ -83,7 +83,7 @@ def adapters_off(model: "nn.Module") -> Iterator[None]:
     layers = [layer for _, layer in _adapted_layers(model)]
     for layer in layers:
         layer.enable_adapters(False)
-        # peft stops their gradients too, which FSDP would take for their state from then on
+        # peft freezes them too, but FSDP settles its types by what is trained at its first pass
         for parameter in (*layer.lora_A.parameters(), *layer.lora_B.parameters()):
             parameter.requires_grad_(True)
     try:
