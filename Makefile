@@ -4,14 +4,25 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TRL := 1.16.0
 
-.PHONY: demo test check wheel-test embedded-policy grading clean
+.PHONY: demo test test-trl check wheel-test embedded-policy grading clean
 
 demo: $(READY)
 	$(BIN)/mathrl demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
+
+# Our gradient coefficients against TRL's own gradients, in an environment that has TRL.
+test-trl: $(VENV)-trl/.ready
+	$(VENV)-trl/bin/python -m pytest tests/peers/test_trl.py
+
+$(VENV)-trl/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)-trl
+	$(VENV)-trl/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[train]' \
+		pytest trl==$(TRL)
+	touch $@
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -41,4 +52,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) dist runs
+	rm -rf $(VENV) $(VENV)-trl dist runs
