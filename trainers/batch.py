@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from mathrl.adapters import adapters_off
 from mathrl.errors import ConfigError
 from mathrl.schema import Rollout
 from mathrl.trainers.coefficients import TokenBatch, importance_weights
@@ -91,7 +92,8 @@ def assemble(
         rollouts: Of the whole step, the same on every rank.
         method: Credit and norm.
         recipe: The run's.
-        reference: For the KL penalty; None where there is none.
+        reference: For the KL penalty; None where there is none. An adapted policy is its own
+            reference, with its adapters off.
         policy: Scored before credit only where the reward holds the penalty.
         ranks: Who trains.
 
@@ -104,8 +106,10 @@ def assemble(
     is_kept_B = ~_left_out(scored, recipe)
     norm_BT = torch.zeros(mask_BT.shape, dtype=torch.float64)
     norm_BT[is_kept_B] = method.norm(mask_BT[is_kept_B])
-    ref_BT = None if reference is None else all_logprobs(reference, rows, recipe, ranks)
-    old_BT, penalties_BT = None, None
+    ref_BT, old_BT, penalties_BT = None, None, None
+    if reference is not None:
+        with adapters_off(reference):
+            ref_BT = all_logprobs(reference, rows, recipe, ranks)
     if method.reward_penalty is not None and ref_BT is not None:
         old_BT = all_logprobs(policy, rows, recipe, ranks)
         penalties_BT = method.reward_penalty(old_BT, ref_BT)

@@ -1,7 +1,8 @@
 """Checkpoints that survive kill -9 and a full disk.
 
 A checkpoint is written under another name, forced to disk, and renamed once it is whole; so a
-folder ``step-000040`` is always complete, and it is an ordinary Hugging Face folder besides.
+folder ``step-000040`` is always complete, and it is an ordinary Hugging Face folder besides; of an
+adapted policy it is an ordinary peft folder, without the frozen weights.
 """
 
 import os
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from mathrl.adapters import adapter_weights, has_adapter, save_adapter
 from mathrl.errors import ConfigError, StorageError
 from mathrl.policy import Policy, save_policy
 from mathrl.trainers.sharding import is_sharded, whole
@@ -39,12 +41,18 @@ def save_checkpoint(
         StorageError: It could not be written; the checkpoints before it are intact.
     """
     target = folder / f"step-{step:06d}"
-    weights = whole(policy.model.state_dict()) if is_sharded(policy.model) else None
+    is_adapted = has_adapter(policy.model)
+    kept = adapter_weights(policy.model) if is_adapted else policy.model.state_dict()
+    weights = whole(kept) if is_sharded(policy.model) else None
     state = {"step": step, "optimizer": whole(optimizer.state_dict())}
     if not is_writing or target.exists():  # a step is done once: what is there is the same
         return target
     with whole_folder(target) as draft:
-        save_policy(policy, draft, weights)
+        if is_adapted:
+            save_adapter(policy.model, draft, weights)
+            policy.tokenizer.save_pretrained(draft)
+        else:
+            save_policy(policy, draft, weights)
         torch.save(state, draft / STATE_FILE)
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old)

@@ -274,7 +274,8 @@ class _SharedPrompts:
     def backward(self) -> None:
         """Take what the leaves gathered through the prompts."""
         pairs = [(s, leaf.grad) for s, leaf in zip(self.states, self.leaves, strict=True)]
-        touched = [(state, grad) for state, grad in pairs if grad is not None]
+        # below the first adapter of a frozen model no state depends on a weight that is trained
+        touched = [(s, grad) for s, grad in pairs if grad is not None and s.requires_grad]
         if touched:
             torch.autograd.backward([s for s, _ in touched], [grad for _, grad in touched])
 

@@ -17,6 +17,14 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from mathrl.adapters import (
+    adapter_weights,
+    add_adapter,
+    has_adapter,
+    load_adapter,
+    merged_weights,
+    save_adapter,
+)
 from mathrl.config import to_toml
 from mathrl.engines import Engine
 from mathrl.engines.choice import open_engine
@@ -79,7 +87,8 @@ def train(
     Args:
         recipe: A recipe, or the name or file of one.
         policy: What to train, in place, in float32; by default what ``recipe.model`` names. A
-            resumed run goes on with the policy of its newest checkpoint, whatever is given.
+            resumed run goes on with the policy of its newest checkpoint, whatever is given; that
+            of an adapter holds no more than it, so there the policy is the same as at the start.
         problems: Training problems; the recipe's few-shot examples are taken off the front.
         rewards: Reward functions or their specs; by default those of the recipe.
         out: Folder of the run: config, metrics, rollouts, checkpoints, and at the end ``policy/``.
@@ -180,11 +189,17 @@ class _Run:
         )
 
     def export(self) -> None:
-        """Write the trained policy as an ordinary folder."""
-        weights = whole(self.policy.model.state_dict()) if self.ranks.is_sharded else None
-        if self.ranks.is_first:
-            with whole_folder(self.folder / "policy") as draft:
-                save_policy(self.policy, draft, weights)
+        """Write the trained policy as an ordinary folder, and its adapter as another."""
+        model, is_sharded = self.policy.model, self.ranks.is_sharded
+        weights = whole(merged_weights(model)) if is_sharded else None
+        added = whole(adapter_weights(model)) if is_sharded else None
+        if not self.ranks.is_first:
+            return
+        with whole_folder(self.folder / "policy") as draft:
+            save_policy(self.policy, draft, weights)
+        if has_adapter(model):
+            with whole_folder(self.folder / "adapter") as draft:
+                save_adapter(model, draft, added)
 
 
 def _train_step(run: _Run, source: Source, engine: Engine) -> None:
@@ -273,7 +288,7 @@ def _load(
     recipe: Recipe, policy: Policy | str | Path | None, folder: Path, *, resume: bool
 ) -> Policy:
     """The policy to train: given, named by the recipe, or that of the newest checkpoint."""
-    if resume:
+    if resume and not recipe.lora.rank:
         policy = latest_checkpoint(folder / "checkpoints")
     policy = policy if isinstance(policy, Policy) else load_policy(policy or recipe.model or None)
     wrong = {str(p.dtype) for p in policy.model.parameters()} - {"torch.float32"}
@@ -281,6 +296,11 @@ def _load(
         raise ConfigError(
             f"the policy has {', '.join(sorted(wrong))} weights: training adds steps that those "
             "cannot hold; give a float32 policy, such as load_policy makes"
+        )
+    if has_adapter(policy.model):
+        raise ConfigError(
+            "the policy has adapters already: save it with save_policy, which merges them, and "
+            "train what is in that folder"
         )
     policy.model.eval()  # dropout would make the trainer's log-probs differ from the sampler's
     check_output_head(policy.model)
@@ -315,13 +335,18 @@ def _open_run(
     resume: bool,
 ) -> _Run:
     """Make a new run's folder, or read what the newest checkpoint holds besides the weights."""
-    reference, step, fingerprint = None, 0, "" if resume else policy.fingerprint()
-    if method.needs_reference:
+    is_adapted = recipe.lora.rank > 0
+    reference, step = None, 0
+    fingerprint = policy.fingerprint() if is_adapted or not resume else ""
+    if is_adapted:
+        _adapt(policy, recipe, folder, fingerprint, resume=resume)
+        reference = policy.model if method.needs_reference else None
+    elif method.needs_reference:
         reference = _reference(policy, folder / "reference", ranks, resume=resume)
     if ranks.is_sharded:
         shard(policy.model)
     optimizer = torch.optim.AdamW(
-        policy.model.parameters(),
+        [parameter for parameter in policy.model.parameters() if parameter.requires_grad],
         lr=recipe.optimizer.lr,
         weight_decay=recipe.optimizer.weight_decay,
     )
@@ -350,6 +375,26 @@ def _open_run(
         if ranks.is_first:  # written last: a folder that holds a config can be resumed
             write_whole(folder / "config.toml", to_toml(recipe))
     return run
+
+
+def _adapt(policy: Policy, recipe: Recipe, folder: Path, fingerprint: str, *, resume: bool) -> None:
+    """Put a new adapter into the policy, or that of the newest checkpoint into the same policy."""
+    if resume and read_manifest(folder)["policy_fingerprint"] != fingerprint:
+        raise ConfigError(
+            f"the run in {folder} adapts other weights than those of {policy.name}: resume it "
+            "with the policy that it was started with"
+        )
+    lora = recipe.lora
+    add_adapter(
+        policy.model,
+        rank=lora.rank,
+        alpha=lora.alpha,
+        target=lora.target,
+        seed=recipe.seed,
+        base=policy.name,
+    )
+    if resume:
+        load_adapter(policy.model, latest_checkpoint(folder / "checkpoints"))
 
 
 def _reference(policy: Policy, folder: Path, ranks: Ranks, *, resume: bool) -> PreTrainedModel:

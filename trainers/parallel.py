@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from mathrl.adapters import merged_weights
 from mathrl.engines import Capabilities, Engine, SampleRequest, SamplingParams
 from mathrl.errors import RankError
 from mathrl.policy import Policy
@@ -179,7 +180,7 @@ class SharedEngine:
     def sync(self, policy: Policy, version: int) -> None:
         """Follow the policy, on this rank."""
         if self.replica is not None:
-            self.replica.model.load_state_dict(whole(policy.model.state_dict()))
+            self.replica.model.load_state_dict(whole(merged_weights(policy.model)))
             policy = self.replica
         self.ranks.together(lambda: self.engine.sync(policy, version))
 

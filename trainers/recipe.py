@@ -182,6 +182,27 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LoraConfig:
+    """Low-rank adapters beside frozen weights (LoRA, arXiv 2106.09685).
+
+    There is no dropout: it would make the trainer's log-probs differ from the sampler's.
+    """
+
+    rank: int = 0
+    """Inner size of the adapters; 0: none, all weights are trained."""
+    alpha: float = 32.0
+    """What an adapter adds is scaled by alpha / rank."""
+    target: tuple[str, ...] = ("all-linear",)
+    """Ends of the names of the linear layers to adapt, such as q_proj; ``all-linear``: all but
+    the output head."""
+
+    def __post_init__(self) -> None:
+        _require(self.rank >= 0, f"lora.rank must be 0 or more, got {self.rank}")
+        _require(0 < self.alpha < inf, f"lora.alpha must be above 0, got {self.alpha}")
+        _require(bool(self.target), 'lora.target is empty: name linear layers, or "all-linear"')
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EvalConfig:
     """Measuring the policy before, during and after, on problems that training never sees."""
 
@@ -240,6 +261,7 @@ class Recipe:
     engine: EngineConfig = field(default_factory=EngineConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 

@@ -105,7 +105,7 @@ def _step(
     ranks: Ranks,
 ) -> None:
     for parameter in model.parameters():  # a step without a gradient still moves by momentum
-        if parameter.grad is None:
+        if parameter.grad is None and parameter.requires_grad:
             parameter.grad = torch.zeros_like(parameter)
     ranks.add_up_gradients(model)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)

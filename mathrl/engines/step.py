@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache, PreTrainedModel
 
+from mathrl.adapters import merged_weight
 from mathrl.engines.cache import PreallocatedLayer
 
 # B rows, D hidden size, H heads, K key-value heads, E head size, C cached tokens, V vocabulary
@@ -57,7 +58,7 @@ class Stepper:
         self.stores: list[Any] = list(cache.layers)
         self.embed = decoder.embed_tokens.weight
         self.norm = decoder.norm.weight
-        self.head = model.get_output_embeddings().weight
+        self.head = merged_weight(model.get_output_embeddings())
         self.layers = [_fused(layer) for layer in decoder.layers]
         positions_1C = torch.arange(capacity, device=self.embed.device)[None, :]
         cos_1CE, sin_1CE = decoder.rotary_emb(self.embed, positions_1C)
@@ -111,9 +112,9 @@ def _fused(layer: Any) -> _Layer:
     return _Layer(
         norm_1=layer.input_layernorm.weight,
         norm_2=layer.post_attention_layernorm.weight,
-        qkv=torch.cat([projection.weight for projection in projections]),
+        qkv=torch.cat([merged_weight(projection) for projection in projections]),
         bias=None if biases[0] is None else torch.cat(biases),
-        out=attention.o_proj.weight,
-        gate_up=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]),
-        down=mlp.down_proj.weight,
+        out=merged_weight(attention.o_proj),
+        gate_up=torch.cat([merged_weight(mlp.gate_proj), merged_weight(mlp.up_proj)]),
+        down=merged_weight(mlp.down_proj),
     )

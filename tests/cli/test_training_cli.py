@@ -105,6 +105,23 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(here, capsys, monkeypatch):
     assert same_weights(here / "run" / "policy", here / "whole" / "policy")
 
 
+def test_a_run_with_adapters_goes_on_and_its_adapter_can_be_measured(here, monkeypatch):
+    from mathrl.cli.train_view import TrainView
+
+    def press_ctrl_c(view, record):
+        if record["step"] == 1:
+            raise KeyboardInterrupt
+
+    settings = [*SMALL.split(), "--set", "lora.rank=2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainView, "__call__", press_ctrl_c)
+        assert run("train-grpo", "--max-steps", "2", "--out", "run", *settings) == 130
+    assert run("train-grpo", "--resume", "run") == 0
+    assert trained_steps(here / "run") == [1, 2]
+    options = ["--model", "run/adapter", "--limit", "4", "--out", "measured"]
+    assert run("eval", "--task", "arithmetic", *options) == 0
+
+
 def test_held_out_problems_are_not_trained_on_even_where_they_come_twice(here):
     rows = [{"question": f"{i}+1?", "answer": str(i + 1)} for i in range(12)] * 2
     (here / "twice.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

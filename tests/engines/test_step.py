@@ -11,6 +11,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from mathrl.adapters import add_adapter
 from mathrl.engines.cache import preallocated_cache
 from mathrl.engines.step import Stepper, can_step
 
@@ -37,7 +38,10 @@ def models():
         "high_freq_factor": 4.0,
         "original_max_position_embeddings": 16,
     }
+    adapted = LlamaForCausalLM(LlamaConfig(**SIZES))
+    add_adapter(adapted, rank=3, alpha=6, target=["all-linear"], seed=0, base="")
     return {
+        "llama with adapters": adapted,
         "qwen2": Qwen2ForCausalLM(Qwen2Config(**SIZES, tie_word_embeddings=True)),
         "llama": LlamaForCausalLM(LlamaConfig(**SIZES)),
         "llama with scaled rotations": LlamaForCausalLM(

@@ -8,6 +8,7 @@ import torch
 from torch.optim import SGD
 
 from mathrl import arithmetic
+from mathrl.adapters import add_adapter
 from mathrl.errors import GradingError
 from mathrl.schema import Completion, Problem, Rollout, Score
 from mathrl.trainers import load_recipe, train
@@ -18,7 +19,13 @@ from mathrl.trainers.sharding import shard, whole
 from mathrl.trainers.tiny import untrained_policy
 from mathrl.trainers.update import update
 
-CASES = [("plain", "demo"), ("zero-spread", "dapo"), ("plain", "rloo"), ("nan", "demo")]
+CASES = [
+    ("plain", "demo"),
+    ("zero-spread", "dapo"),
+    ("plain", "rloo"),
+    ("nan", "demo"),
+    ("lora", "demo"),
+]
 GROUPS = {(5, 6, 7): 4, (8, 9): 3, (3, 4, 5, 6): 2}
 """Prompts and how many completions each has: the ranks get unequal numbers of tokens."""
 SETTINGS = [
@@ -64,9 +71,12 @@ def one_step(case: str, name: str, *, is_sharded: bool = False) -> dict[str, obj
     with torch.no_grad():
         for parameter in reference.parameters():
             parameter.mul_(1.01)
+    if case == "lora":
+        reference = adapt(model)
     if ranks.is_sharded:
         shard(model)
-        shard(reference)
+        if reference is not model:
+            shard(reference)
     method = build_method(recipe)
     batch = assemble(
         rollouts(case), method, recipe, reference if recipe.loss.beta else None, model, ranks
@@ -82,6 +92,16 @@ def one_step(case: str, name: str, *, is_sharded: bool = False) -> dict[str, obj
         "is_skipped": stats.is_skipped,
         "num_rows": len(batch.rows),
     }
+
+
+def adapt(model):
+    """Adapters that change something already; the model is its own reference."""
+    add_adapter(model, rank=2, alpha=4, target=["all-linear"], seed=0, base="")
+    generator = torch.Generator().manual_seed(3)
+    for name, parameter in model.named_parameters():
+        if ".lora_B." in name:
+            parameter.data.normal_(std=0.3, generator=generator)
+    return model
 
 
 def even_share(completions, completion_ids, **columns):
@@ -103,9 +123,11 @@ def run(
     resume: bool = False,
     reward=even_share,
     sharding: str = "replicated",
+    rank: int = 0,
 ):
-    recipe = load_recipe("demo", [*SETTINGS, f"optimizer.sharding={sharding}"])
-    policy = None if resume else untrained_policy(hidden_size=64, num_layers=2)
+    settings = [*SETTINGS, f"optimizer.sharding={sharding}", f"lora.rank={rank}"]
+    recipe = load_recipe("demo", settings)
+    policy = None if resume and not rank else untrained_policy(hidden_size=64, num_layers=2)
 
     def stop(record):
         if record["kind"] == "train" and record["step"] == steps < 4:
@@ -136,6 +158,9 @@ def main() -> None:
     run(out / "half", steps=2)
     run(out / "whole-sharded", sharding="sharded")
     run(out / "half-sharded", steps=2, sharding="sharded")
+    run(out / "lora-half", steps=2, rank=2)
+    run(out / "lora-half-sharded", steps=2, sharding="sharded", rank=2)
+    run(out / "lora-sharded", sharding="sharded", rank=2)
     stop_ranks()
 
 

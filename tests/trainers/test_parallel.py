@@ -80,6 +80,37 @@ def test_what_is_not_finite_on_one_rank_is_skipped_on_all(pairs, sharding):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["replicated", "sharded"])
+def test_two_ranks_train_the_adapters_of_one(pairs, sharding):
+    alone, first, second = pairs[sharding][4]
+    assert (
+        alone["stats"][1] > 0 and alone["stats"][3] > 0
+    )  # a distance to the reference, a gradient
+    for rank in (first, second):
+        gap = (rank["weights"] - alone["weights"]).abs().max()
+        assert gap <= TOLERANCE * alone["stats"][3]  # plain SGD: a step is as long as the gradient
+        assert rank["stats"] == pytest.approx(alone["stats"], rel=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_adapters_trained_on_two_ranks_and_their_resume_on_one(work, tmp_path):
+    run(tmp_path / "alone", rank=2)
+    finished = [work / "lora-sharded"]
+    for half, sharding in (("lora-half", "replicated"), ("lora-half-sharded", "sharded")):
+        folder = tmp_path / half
+        shutil.copytree(work / half, folder)
+        run(folder, resume=True, sharding=sharding, rank=2)
+        finished.append(folder)
+    alone = load_file(tmp_path / "alone" / "adapter" / "adapter_model.safetensors")
+    merged = weights(tmp_path / "alone")
+    for folder in finished:
+        for name, tensor in load_file(folder / "adapter" / "adapter_model.safetensors").items():
+            assert (tensor - alone[name]).norm() <= 1e-3 * alone[name].norm()
+        for name, tensor in weights(folder).items():
+            torch.testing.assert_close(tensor, merged[name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_a_run_on_two_ranks_and_its_resume_on_one(work, tmp_path):
     run(tmp_path / "alone")
     finished = [work / "whole", work / "whole-sharded"]
