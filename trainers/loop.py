@@ -10,7 +10,7 @@ import copy
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,10 @@ from mathrl.trainers.checkpoint import (
     save_checkpoint,
     whole_folder,
 )
+from mathrl.trainers.costs import Stopwatch, TimedReward, cost_metrics
 from mathrl.trainers.logprobs import check_output_head
 from mathrl.trainers.methods import Method, build_method
-from mathrl.trainers.metrics import step_metrics
+from mathrl.trainers.metrics import sampler_gap, step_metrics
 from mathrl.trainers.parallel import Ranks, SharedEngine, SharedReward, start_ranks
 from mathrl.trainers.recipe import Recipe, load_recipe
 from mathrl.trainers.runlog import OnRecord, RunLog
@@ -113,8 +114,11 @@ def train(
     scores: ScoresCompletions = reward
     if ranks.world > 1:
         engine, scores = SharedEngine(engine, ranks, replica), SharedReward(reward, ranks)
+    watch = Stopwatch()
+    scores = TimedReward(scores, watch)
     source = _source(recipe, method, policy, problems, engine, scores)
     run = _open_run(recipe, method, policy, folder, facts, ranks, resume=resume)
+    run.watch = watch
     run.on_record = on_record or run.on_record
     engine.sync(run.policy, run.step)
     is_finished = False
@@ -156,6 +160,7 @@ class _Run:
     folder: Path
     ranks: Ranks
     step: int
+    watch: Stopwatch = field(default_factory=Stopwatch)
     on_record: OnRecord = lambda record: None
     is_whole: bool = True
     """The weights are those after ``step``; not so from the first update of a step to its end."""
@@ -182,15 +187,15 @@ class _Run:
 
 def _train_step(run: _Run, source: Source, engine: Engine) -> None:
     """Lines 5 to 11 of Algorithm 1: sample, score, credit, update."""
-    recipe, step = run.recipe, run.step + 1
-    start = time.perf_counter()
-    engine.wake()
-    drawn = source.draw(step)
-    engine.sleep()
-    sampled = time.perf_counter()
+    recipe, step, watch = run.recipe, run.step + 1, run.watch
+    with watch.phase("sample"):
+        engine.wake()
+        drawn = source.draw(step)
+        engine.sleep()
     with deferred_interrupt():
         model, ranks = run.policy.model, run.ranks
-        batch = assemble(drawn.rollouts, run.method, recipe, run.reference, model, ranks)
+        with watch.phase("logprobs"):
+            batch = assemble(drawn.rollouts, run.method, recipe, run.reference, model, ranks)
         num_updates = recipe.loss.updates_per_rollout if batch.num_completions else 0
         stats = []
         run.is_whole = False  # a second Ctrl-C is not held back, and must not save half a step
@@ -198,14 +203,14 @@ def _train_step(run: _Run, source: Source, engine: Engine) -> None:
             lr = learning_rate(
                 recipe.optimizer, run.step * num_updates + index, recipe.max_steps * num_updates
             )
-            stats.append(
-                update(model, run.optimizer, batch, run.method, recipe, lr=lr, ranks=ranks)
-            )
-        engine.sync(run.policy, step)
-        metrics = step_metrics(drawn, stats)
-        now = time.perf_counter()
-        metrics |= {"time/sample_s": sampled - start, "time/update_s": now - sampled}
-        metrics["tokens_per_s"] = metrics["tokens"] / (time.perf_counter() - start)
+            with watch.phase("update"):
+                stats.append(
+                    update(model, run.optimizer, batch, run.method, recipe, lr=lr, ranks=ranks)
+                )
+        with watch.phase("sync"):
+            engine.sync(run.policy, step)
+        metrics = step_metrics(drawn, stats) | sampler_gap(batch, ranks)
+        metrics |= cost_metrics(watch.lap(), metrics["tokens"], ranks)
         run.log.write_rollouts(step, [*drawn.rollouts, *drawn.discarded])
         record = run.log.write("train", step, metrics)
         run.step, run.is_whole = step, True
