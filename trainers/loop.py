@@ -211,7 +211,7 @@ def _train_step(run: _Run, source: Source, engine: Engine) -> None:
             engine.sync(run.policy, step)
         metrics = step_metrics(drawn, stats) | sampler_gap(batch, ranks)
         metrics |= cost_metrics(watch.lap(), metrics["tokens"], ranks)
-        run.log.write_rollouts(step, [*drawn.rollouts, *drawn.discarded])
+        run.log.write_rollouts(step, drawn)
         record = run.log.write("train", step, metrics)
         run.step, run.is_whole = step, True
     run.on_record(record)  # what a watcher raises finds the step whole
