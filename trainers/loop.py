@@ -42,6 +42,7 @@ from mathrl.trainers.logprobs import check_output_head
 from mathrl.trainers.methods import Method, build_method
 from mathrl.trainers.metrics import sampler_gap, step_metrics
 from mathrl.trainers.parallel import Ranks, SharedEngine, SharedReward, start_ranks
+from mathrl.trainers.patience import best_step, is_out_of_patience
 from mathrl.trainers.recipe import Recipe, load_recipe
 from mathrl.trainers.runlog import OnRecord, RunLog
 from mathrl.trainers.sharding import load_optimizer, shard, whole
@@ -61,6 +62,8 @@ class TrainResult:
     step: int
     is_finished: bool
     """False after Ctrl-C: ``resume=True`` goes on from ``step``."""
+    best_step: int | None = None
+    """Where ``eval.patience`` is set: the step of the best evaluation, kept in ``best/``."""
 
 
 def train(
@@ -83,9 +86,11 @@ def train(
             resumed run goes on with the policy of its newest checkpoint, whatever is given.
         problems: Training problems; the recipe's few-shot examples are taken off the front.
         rewards: Reward functions or their specs; by default those of the recipe.
-        out: Folder of the run: config, metrics, rollouts, checkpoints, and at the end ``policy/``.
+        out: Folder of the run: config, metrics, rollouts, checkpoints, and at the end ``policy/``,
+            the policy after the last step; with ``eval.patience`` also ``best/``.
         engine: Who samples; the policy itself, in this process, by default.
-        evaluate: Called before, during (``recipe.eval.every``) and after training.
+        evaluate: Called before, during (``recipe.eval.every``) and after training; returns
+            ``accuracy`` where ``recipe.eval.patience`` compares it.
         on_record: Called with every record of the log.
         resume: Go on from the newest checkpoint in ``out``.
 
@@ -115,8 +120,7 @@ def train(
     if ranks.world > 1:
         engine, scores = SharedEngine(engine, ranks, replica), SharedReward(reward, ranks)
     watch = Stopwatch()
-    scores = TimedReward(scores, watch)
-    source = _source(recipe, method, policy, problems, engine, scores)
+    source = _source(recipe, method, policy, problems, engine, TimedReward(scores, watch))
     run = _open_run(recipe, method, policy, folder, facts, ranks, resume=resume)
     run.watch = watch
     run.on_record = on_record or run.on_record
@@ -128,11 +132,13 @@ def train(
             if ranks.exchange(_is_over_time(recipe, start))[0]:  # all stop after the same step
                 raise KeyboardInterrupt
             _evaluate_if_due(run, engine, evaluate)
+            if is_out_of_patience(run.log.evaluations, recipe.eval.patience):
+                break
             _train_step(run, source, engine)
             if run.step % recipe.checkpoint.every == 0 and run.step < recipe.max_steps:
                 run.save()
         _evaluate_if_due(run, engine, evaluate)
-        run.export()
+        run.export("policy")
         is_finished = True
     except KeyboardInterrupt:
         pass  # what is done is saved below, and the result says that the run is not finished
@@ -144,7 +150,13 @@ def train(
     if run.is_whole:
         with deferred_interrupt():
             run.save()
-    return TrainResult(policy=run.policy, folder=run.folder, step=run.step, is_finished=is_finished)
+    return TrainResult(
+        policy=run.policy,
+        folder=run.folder,
+        step=run.step,
+        is_finished=is_finished,
+        best_step=best_step(run.log.evaluations) if recipe.eval.patience else None,
+    )
 
 
 @dataclass(slots=True)
@@ -177,11 +189,11 @@ class _Run:
             is_writing=self.ranks.is_first,
         )
 
-    def export(self) -> None:
-        """Write the trained policy as an ordinary folder."""
+    def export(self, name: str) -> None:
+        """Write the policy as it is now as an ordinary folder."""
         weights = whole(self.policy.model.state_dict()) if self.ranks.is_sharded else None
         if self.ranks.is_first:
-            with whole_folder(self.folder / "policy") as draft:
+            with whole_folder(self.folder / name) as draft:
                 save_policy(self.policy, draft, weights)
 
 
@@ -235,11 +247,16 @@ def _is_over_time(recipe: Recipe, start: float) -> bool:
 
 
 def _evaluate_if_due(run: _Run, engine: Engine, evaluate: Evaluate | None) -> None:
-    """Evaluate at the start, at the end, and where ``eval.every`` says so between."""
-    every = run.recipe.eval.every
+    """Evaluate at the start, at the end, and where ``eval.every`` says so between, each once."""
+    config, evaluations = run.recipe.eval, run.log.evaluations
     is_end = run.step in (0, run.recipe.max_steps)
-    if evaluate is not None and (is_end or (every and run.step % every == 0)):
-        run.on_record(run.log.write("eval", run.step, evaluate(engine)))
+    is_due = is_end or (config.every and run.step % config.every == 0)
+    if evaluate is None or not is_due or run.step in evaluations:
+        return
+    record = run.log.write("eval", run.step, evaluate(engine))
+    if config.patience and best_step(evaluations) == run.step:
+        run.export("best")
+    run.on_record(record)
 
 
 def _check_folder(folder: Path, recipe: Recipe, facts: Mapping[str, Any], *, resume: bool) -> None:

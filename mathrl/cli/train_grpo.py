@@ -130,6 +130,8 @@ def report(context: click.Context, result: "TrainResult") -> None:
         context.exit(0 if result.is_finished else INTERRUPTED)
     if result.is_finished:
         click.echo(f"policy: {result.folder / 'policy'}")
+        if result.best_step is not None:
+            click.echo(f"best: {result.folder / 'best'} (step {result.best_step})")
         return
     folder = shlex.quote(str(result.folder))
     click.echo(
