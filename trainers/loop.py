@@ -10,7 +10,7 @@ import copy
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +44,11 @@ from mathrl.trainers.metrics import sampler_gap, step_metrics
 from mathrl.trainers.parallel import Ranks, SharedEngine, SharedReward, start_ranks
 from mathrl.trainers.patience import best_step, is_out_of_patience
 from mathrl.trainers.recipe import Recipe, load_recipe
-from mathrl.trainers.runlog import OnRecord, RunLog
+from mathrl.trainers.runlog import OnRecord, RunLog, Tracker
 from mathrl.trainers.sharding import load_optimizer, shard, whole
 from mathrl.trainers.sources import ScoresCompletions, Source
 from mathrl.trainers.update import learning_rate, update
+from mathrl.trainers.wandb_tracker import WandbTracker, require_wandb
 
 Evaluate = Callable[[Engine], Mapping[str, float]]
 """Measures the policy that an engine samples from; the metrics go into the run's log."""
@@ -102,10 +103,13 @@ def train(
             nothing to resume, or a resumed run gets another recipe, other problems or rewards.
         DataError: The problems are not what the method needs.
         GradingError: A reward function broke its contract.
+        MissingExtraError: ``recipe.log.wandb`` names a project, and W&B is not installed.
         StorageError: A checkpoint could not be written.
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     method = build_method(recipe)
+    if recipe.log.wandb:
+        require_wandb()  # told now, and not when the model is loaded
     reward = _reward(recipe, rewards if rewards is not None else recipe.rewards)
     folder = Path(out)
     ranks = start_ranks(is_sharded=recipe.optimizer.sharding == "sharded")
@@ -346,7 +350,7 @@ def _open_run(
         policy=policy,
         reference=reference,
         optimizer=optimizer,
-        log=RunLog(folder, last_step=step, is_writing=ranks.is_first),
+        log=_open_log(recipe, folder, step, ranks, resume=resume),
         folder=folder,
         ranks=ranks,
         step=step,
@@ -356,6 +360,14 @@ def _open_run(
         if ranks.is_first:  # written last: a folder that holds a config can be resumed
             write_whole(folder / "config.toml", to_toml(recipe))
     return run
+
+
+def _open_log(recipe: Recipe, folder: Path, step: int, ranks: Ranks, *, resume: bool) -> RunLog:
+    trackers: list[Tracker] = []
+    if recipe.log.wandb and ranks.is_first:
+        config = asdict(recipe)
+        trackers = [WandbTracker(recipe.log.wandb, folder, config, is_resumed=resume)]
+    return RunLog(folder, last_step=step, is_writing=ranks.is_first, trackers=trackers)
 
 
 def _reference(policy: Policy, folder: Path, ranks: Ranks, *, resume: bool) -> PreTrainedModel:

@@ -222,6 +222,14 @@ class CheckpointConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LogConfig:
+    """Where the metrics go besides the run's folder."""
+
+    wandb: str = ""
+    """Weights & Biases project; empty: none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     """A whole run: method, data, reward, numbers."""
 
@@ -246,6 +254,7 @@ class Recipe:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    log: LogConfig = field(default_factory=LogConfig)
 
     def __post_init__(self) -> None:
         _require(self.max_steps >= 1, f"max_steps must be at least 1, got {self.max_steps}")
