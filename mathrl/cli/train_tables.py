@@ -37,7 +37,7 @@ NARROW: tuple[Column, ...] = (
     ("step", number("step", "d")),
     ("reward", number("reward/mean", ".3f")),
     ("no spread", percent("reward/zero_spread")),
-    ("KL", number("loss/kl", ".4f")),
+    ("KL", number("loss/kl", "z.4f")),
     ("entropy", number("loss/entropy", ".3f")),
     ("clipped", percent("loss/clip_frac_low", "loss/clip_frac_high", digits=2)),
     ("length", number("length/mean", ".1f")),

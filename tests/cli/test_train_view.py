@@ -66,6 +66,11 @@ def test_a_step_at_80_columns():
     ]
 
 
+def test_a_kl_that_is_zero_but_for_rounding_has_no_sign():
+    (_, _, row, *_) = picture([train_record(1, **{"loss/kl": -1e-9})])
+    assert row.split()[4] == "0.0000"
+
+
 def test_a_wide_terminal_shows_more():
     lines = picture([train_record(7)], width=120)
     assert lines[1].endswith("grad norm  sampler gap   GiB")

@@ -405,6 +405,17 @@ def test_a_step_says_what_it_cost(policy, tmp_path):
     assert record["memory/peak_gib"] > 0.1
 
 
+def test_the_docs_explain_every_metric_of_a_step(policy, tmp_path):
+    start(policy, tmp_path / "run", settings=["max_steps=1"])
+    (record,) = read_records(tmp_path / "run" / "metrics.jsonl")
+    docs = (Path(__file__).parents[2] / "docs" / "watching.md").read_text(encoding="utf-8")
+    for key in record.keys() - {"kind", "step"}:
+        for family in ("reward/part/NAME", "reward/status/STATUS", "tokens_per_s/PHASE"):
+            if key.startswith(family.rpartition("/")[0]):
+                key = family
+        assert f"`{key}`" in docs, key
+
+
 def test_a_second_ctrl_c_while_saving_waits_for_the_checkpoint(policy, tmp_path, monkeypatch):
     press_ctrl_c_in(monkeypatch, "save_checkpoint", at_call=3)  # after steps 0 and 2: Ctrl-C's
     with pytest.raises(KeyboardInterrupt):
