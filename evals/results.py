@@ -56,6 +56,12 @@ class ProblemOutcome:
         """Share of the judged samples that are correct."""
         return self.c / self.n
 
+    def majority(self, k: int) -> float:
+        """maj@k of the judged samples, which must be there."""
+        judged = [sample.score for sample in self.samples if sample.score.value is not None]
+        predictions = [score.prediction for score in judged]
+        return maj_at_k(predictions, [score.status == "correct" for score in judged], k)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvalResult:
@@ -165,7 +171,7 @@ def summarise(task: str, problems: Sequence[ProblemOutcome], *, n_uncovered: int
     statuses = Counter(sample.score.status for sample in samples)
     ks = _powers_up_to(min(problem.n for problem in judged))
     passes = {k: [pass_at_k(p.n, p.c, k) for p in judged] for k in ks}
-    majorities = {k: [_majority(p, k) for p in judged] for k in ks}
+    majorities = {k: [p.majority(k) for p in judged] for k in ks}
     return EvalResult(
         task=task,
         accuracy=fmean(means),
@@ -234,12 +240,6 @@ def _interval(bounds: Sequence[float]) -> Interval:
 def _powers_up_to(n: int) -> list[int]:
     powers = [2**i for i in range(n.bit_length())]
     return powers if powers[-1] == n else [*powers, n]
-
-
-def _majority(problem: ProblemOutcome, k: int) -> float:
-    judged = [sample.score for sample in problem.samples if sample.score.value is not None]
-    predictions = [score.prediction for score in judged]
-    return maj_at_k(predictions, [score.status == "correct" for score in judged], k)
 
 
 def _length(sample: SampleOutcome, *, in_tokens: bool) -> int:

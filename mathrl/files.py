@@ -1,4 +1,4 @@
-"""Writing a text file whole or not at all."""
+"""Writing a file whole or not at all."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,12 @@ from pathlib import Path
 from mathrl.errors import StorageError
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Replace a file in one step: a kill or a full disk leaves what was there before.
+
+    Args:
+        path: The file; its folder is made where it is missing.
+        content: Bytes, or text that is written as UTF-8.
 
     Raises:
         StorageError: The disk refused.
@@ -15,7 +19,7 @@ def write_whole(path: Path, text: str) -> None:
     draft = path.with_name(f".draft-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
+        draft.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(draft, path)
     except OSError as error:
         draft.unlink(missing_ok=True)

@@ -30,7 +30,7 @@ class RolloutBatch:
     ref_logprobs_BT: Tensor | None
     """Under the reference; None where the loss has no penalty."""
     sampler_logprobs_BT: Tensor | None
-    """As the engine reported them; None where they are not corrected for."""
+    """As the engine reported them; None where it reports none."""
     num_completions: int
     """Of the whole step, with a verdict."""
     old_logprobs_BT: Tensor | None = None
@@ -46,7 +46,7 @@ class RolloutBatch:
 
         old_BT = logprobs_BT if self.old_logprobs_BT is None else rows(self.old_logprobs_BT)
         advantages_BT = rows(self.advantages_BT)
-        if self.sampler_logprobs_BT is not None:
+        if cap and self.sampler_logprobs_BT is not None:
             advantages_BT *= importance_weights(old_BT, rows(self.sampler_logprobs_BT), cap)
         return TokenBatch(
             advantages_BT=advantages_BT,
@@ -113,7 +113,6 @@ def assemble(
     if method.reward_penalty is not None and ref_BT is not None:
         old_BT = all_logprobs(policy, rows, recipe, ranks)
         penalties_BT = method.reward_penalty(old_BT, ref_BT)
-    needs_sampler = recipe.loss.importance_cap > 0
     batch = RolloutBatch(
         rows=rows,
         mask_BT=mask_BT,
@@ -127,7 +126,7 @@ def assemble(
             )
         ),
         ref_logprobs_BT=ref_BT if method.reward_penalty is None else None,
-        sampler_logprobs_BT=_sampler_logprobs(scored, mask_BT) if needs_sampler else None,
+        sampler_logprobs_BT=_sampler_logprobs(scored, mask_BT, recipe),
         num_completions=len(rows),
         old_logprobs_BT=old_BT,
     )
@@ -186,15 +185,17 @@ def _left_out(scored: Sequence[Rollout], recipe: Recipe) -> Tensor:
     return torch.tensor(is_cut, dtype=torch.bool) & recipe.loss.skips_truncated
 
 
-def _sampler_logprobs(scored: Sequence[Rollout], mask_BT: Tensor) -> Tensor:
+def _sampler_logprobs(scored: Sequence[Rollout], mask_BT: Tensor, recipe: Recipe) -> Tensor | None:
     logprobs_BT = torch.zeros(mask_BT.shape, dtype=torch.float64)
     for b, rollout in enumerate(scored):
         found = rollout.completion.logprobs
-        if found is None:
+        if found is None and recipe.loss.importance_cap:
             raise ConfigError(
                 "loss.importance_cap corrects for the sampler's log-probs, and the engine gives "
                 "none: set it to 0, or use an engine that reports them"
             )
+        if found is None:
+            return None
         logprobs_BT[b, : len(found)] = torch.tensor(found, dtype=torch.float64)
     return logprobs_BT
 

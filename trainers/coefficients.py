@@ -171,9 +171,17 @@ def importance_weights(old_logprobs_BT: Tensor, sampler_logprobs_BT: Tensor, cap
 
 def is_clipped(ratio_BT: Tensor, batch: TokenBatch, clip_low: float, clip_high: float) -> Tensor:
     """Where the minimum takes the clipped branch, so that the token has no gradient."""
-    too_high_BT = (batch.advantages_BT > 0) & (ratio_BT > 1 + clip_high)
+    too_low_BT, too_high_BT = clipped_sides(ratio_BT, batch, clip_low, clip_high)
+    return too_low_BT | too_high_BT
+
+
+def clipped_sides(
+    ratio_BT: Tensor, batch: TokenBatch, clip_low: float, clip_high: float
+) -> tuple[Tensor, Tensor]:
+    """The same below the range, where a bad token is rare enough, and above it."""
     too_low_BT = (batch.advantages_BT < 0) & (ratio_BT < 1 - clip_low)
-    return too_high_BT | too_low_BT
+    too_high_BT = (batch.advantages_BT > 0) & (ratio_BT > 1 + clip_high)
+    return too_low_BT, too_high_BT
 
 
 def _smaller(ratio_BT: Tensor, batch: TokenBatch, clip_low: float, clip_high: float) -> Tensor:

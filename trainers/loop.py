@@ -10,7 +10,7 @@ import copy
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +45,18 @@ from mathrl.trainers.checkpoint import (
     save_checkpoint,
     whole_folder,
 )
+from mathrl.trainers.costs import Stopwatch, TimedReward, cost_metrics
 from mathrl.trainers.logprobs import check_output_head
 from mathrl.trainers.methods import Method, build_method
-from mathrl.trainers.metrics import step_metrics
+from mathrl.trainers.metrics import sampler_gap, step_metrics
 from mathrl.trainers.parallel import Ranks, SharedEngine, SharedReward, start_ranks
+from mathrl.trainers.patience import best_step, is_out_of_patience
 from mathrl.trainers.recipe import Recipe, load_recipe
-from mathrl.trainers.runlog import OnRecord, RunLog
+from mathrl.trainers.runlog import OnRecord, RunLog, Tracker
 from mathrl.trainers.sharding import load_optimizer, shard, whole
 from mathrl.trainers.sources import ScoresCompletions, Source
 from mathrl.trainers.update import learning_rate, update
+from mathrl.trainers.wandb_tracker import WandbTracker, require_wandb
 
 Evaluate = Callable[[Engine], Mapping[str, float]]
 """Measures the policy that an engine samples from; the metrics go into the run's log."""
@@ -68,6 +71,8 @@ class TrainResult:
     step: int
     is_finished: bool
     """False after Ctrl-C: ``resume=True`` goes on from ``step``."""
+    best_step: int | None = None
+    """Where ``eval.patience`` is set: the step of the best evaluation, kept in ``best/``."""
 
 
 def train(
@@ -91,9 +96,11 @@ def train(
             of an adapter holds no more than it, so there the policy is the same as at the start.
         problems: Training problems; the recipe's few-shot examples are taken off the front.
         rewards: Reward functions or their specs; by default those of the recipe.
-        out: Folder of the run: config, metrics, rollouts, checkpoints, and at the end ``policy/``.
+        out: Folder of the run: config, metrics, rollouts, checkpoints, and at the end ``policy/``,
+            the policy after the last step; with ``eval.patience`` also ``best/``.
         engine: Who samples; by default what ``recipe.engine`` names.
-        evaluate: Called before, during (``recipe.eval.every``) and after training.
+        evaluate: Called before, during (``recipe.eval.every``) and after training; returns
+            ``accuracy`` where ``recipe.eval.patience`` compares it.
         on_record: Called with every record of the log.
         resume: Go on from the newest checkpoint in ``out``.
 
@@ -106,10 +113,13 @@ def train(
         DataError: The problems are not what the method needs.
         GradingError: A reward function broke its contract.
         EngineError: The engine does not start, or is lost: the run is saved, and resumes.
+        MissingExtraError: ``recipe.log.wandb`` names a project, and W&B is not installed.
         StorageError: A checkpoint could not be written.
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     method = build_method(recipe)
+    if recipe.log.wandb:
+        require_wandb()  # told now, and not when the model is loaded
     reward = _reward(recipe, rewards if rewards is not None else recipe.rewards)
     folder = Path(out)
     ranks = start_ranks(is_sharded=recipe.optimizer.sharding == "sharded")
@@ -126,10 +136,13 @@ def train(
     scores: ScoresCompletions = reward
     if ranks.world > 1:
         engine, scores = SharedEngine(engine, ranks, replica), SharedReward(reward, ranks)
-    source = _source(recipe, method, policy, problems, engine, scores)
+    watch = Stopwatch()
+    source = _source(recipe, method, policy, problems, engine, TimedReward(scores, watch))
     run = _open_run(recipe, method, policy, folder, facts, ranks, resume=resume)
+    run.watch = watch
     run.on_record = on_record or run.on_record
-    engine.sync(run.policy, run.step)
+    with watch.phase("sync"):
+        engine.sync(run.policy, run.step)
     is_finished = False
     start = time.monotonic()
     try:
@@ -137,11 +150,14 @@ def train(
             if ranks.exchange(_is_over_time(recipe, start))[0]:  # all stop after the same step
                 raise KeyboardInterrupt
             _evaluate_if_due(run, engine, evaluate)
+            if is_out_of_patience(run.log.evaluations, recipe.eval.patience):
+                break
             _train_step(run, source, engine)
             if run.step % recipe.checkpoint.every == 0 and run.step < recipe.max_steps:
                 run.save()
         _evaluate_if_due(run, engine, evaluate)
-        run.export()
+        run.export("policy")
+        run.export_adapter()
         is_finished = True
     except KeyboardInterrupt:
         pass  # what is done is saved below, and the result says that the run is not finished
@@ -156,7 +172,13 @@ def train(
     if run.is_whole:
         with deferred_interrupt():
             run.save()
-    return TrainResult(policy=run.policy, folder=run.folder, step=run.step, is_finished=is_finished)
+    return TrainResult(
+        policy=run.policy,
+        folder=run.folder,
+        step=run.step,
+        is_finished=is_finished,
+        best_step=best_step(run.log.evaluations) if recipe.eval.patience else None,
+    )
 
 
 @dataclass(slots=True)
@@ -172,6 +194,7 @@ class _Run:
     folder: Path
     ranks: Ranks
     step: int
+    watch: Stopwatch = field(default_factory=Stopwatch)
     on_record: OnRecord = lambda record: None
     is_whole: bool = True
     """The weights are those after ``step``; not so from the first update of a step to its end."""
@@ -188,31 +211,36 @@ class _Run:
             is_writing=self.ranks.is_first,
         )
 
-    def export(self) -> None:
-        """Write the trained policy as an ordinary folder, and its adapter as another."""
-        model, is_sharded = self.policy.model, self.ranks.is_sharded
-        weights = whole(merged_weights(model)) if is_sharded else None
-        added = whole(adapter_weights(model)) if is_sharded else None
-        if not self.ranks.is_first:
+    def export(self, name: str) -> None:
+        """Write the policy as it is now as an ordinary folder."""
+        model = self.policy.model
+        weights = whole(merged_weights(model)) if self.ranks.is_sharded else None
+        if self.ranks.is_first:
+            with whole_folder(self.folder / name) as draft:
+                save_policy(self.policy, draft, weights)
+
+    def export_adapter(self) -> None:
+        """Write what a run with an adapter has trained, without the weights under it."""
+        model = self.policy.model
+        if not has_adapter(model):
             return
-        with whole_folder(self.folder / "policy") as draft:
-            save_policy(self.policy, draft, weights)
-        if has_adapter(model):
+        added = whole(adapter_weights(model)) if self.ranks.is_sharded else None
+        if self.ranks.is_first:
             with whole_folder(self.folder / "adapter") as draft:
                 save_adapter(model, draft, added)
 
 
 def _train_step(run: _Run, source: Source, engine: Engine) -> None:
     """Lines 5 to 11 of Algorithm 1: sample, score, credit, update."""
-    recipe, step = run.recipe, run.step + 1
-    start = time.perf_counter()
-    engine.wake()
-    drawn = source.draw(step)
-    engine.sleep()
-    sampled = time.perf_counter()
+    recipe, step, watch = run.recipe, run.step + 1, run.watch
+    with watch.phase("sample"):
+        engine.wake()
+        drawn = source.draw(step)
+        engine.sleep()
     with deferred_interrupt():
         model, ranks = run.policy.model, run.ranks
-        batch = assemble(drawn.rollouts, run.method, recipe, run.reference, model, ranks)
+        with watch.phase("logprobs"):
+            batch = assemble(drawn.rollouts, run.method, recipe, run.reference, model, ranks)
         num_updates = recipe.loss.updates_per_rollout if batch.num_completions else 0
         stats = []
         run.is_whole = False  # a second Ctrl-C is not held back, and must not save half a step
@@ -220,17 +248,17 @@ def _train_step(run: _Run, source: Source, engine: Engine) -> None:
             lr = learning_rate(
                 recipe.optimizer, run.step * num_updates + index, recipe.max_steps * num_updates
             )
-            stats.append(
-                update(model, run.optimizer, batch, run.method, recipe, lr=lr, ranks=ranks)
-            )
-        metrics = step_metrics(drawn, stats)
-        now = time.perf_counter()
-        metrics |= {"time/sample_s": sampled - start, "time/update_s": now - sampled}
-        metrics["tokens_per_s"] = metrics["tokens"] / (time.perf_counter() - start)
-        run.log.write_rollouts(step, [*drawn.rollouts, *drawn.discarded])
+            with watch.phase("update"):
+                stats.append(
+                    update(model, run.optimizer, batch, run.method, recipe, lr=lr, ranks=ranks)
+                )
+        metrics = step_metrics(drawn, stats) | sampler_gap(batch, ranks)
+        metrics |= cost_metrics(watch.lap(), metrics["tokens"], ranks)
+        run.log.write_rollouts(step, drawn)
         record = run.log.write("train", step, metrics)
         run.step, run.is_whole = step, True
-        engine.sync(run.policy, step)  # last: where the engine is lost, the step is not
+        with watch.phase("sync"):  # last: where the engine is lost, the step is not
+            engine.sync(run.policy, step)
     run.on_record(record)  # what a watcher raises finds the step whole
 
 
@@ -252,11 +280,16 @@ def _is_over_time(recipe: Recipe, start: float) -> bool:
 
 
 def _evaluate_if_due(run: _Run, engine: Engine, evaluate: Evaluate | None) -> None:
-    """Evaluate at the start, at the end, and where ``eval.every`` says so between."""
-    every = run.recipe.eval.every
+    """Evaluate at the start, at the end, and where ``eval.every`` says so between, each once."""
+    config, evaluations = run.recipe.eval, run.log.evaluations
     is_end = run.step in (0, run.recipe.max_steps)
-    if evaluate is not None and (is_end or (every and run.step % every == 0)):
-        run.on_record(run.log.write("eval", run.step, evaluate(engine)))
+    is_due = is_end or (config.every and run.step % config.every == 0)
+    if evaluate is None or not is_due or run.step in evaluations:
+        return
+    record = run.log.write("eval", run.step, evaluate(engine))
+    if config.patience and best_step(evaluations) == run.step:
+        run.export("best")
+    run.on_record(record)
 
 
 def _check_folder(folder: Path, recipe: Recipe, facts: Mapping[str, Any], *, resume: bool) -> None:
@@ -365,7 +398,7 @@ def _open_run(
         policy=policy,
         reference=reference,
         optimizer=optimizer,
-        log=RunLog(folder, last_step=step, is_writing=ranks.is_first),
+        log=_open_log(recipe, folder, step, ranks, resume=resume),
         folder=folder,
         ranks=ranks,
         step=step,
@@ -395,6 +428,14 @@ def _adapt(policy: Policy, recipe: Recipe, folder: Path, fingerprint: str, *, re
     )
     if resume:
         load_adapter(policy.model, latest_checkpoint(folder / "checkpoints"))
+
+
+def _open_log(recipe: Recipe, folder: Path, step: int, ranks: Ranks, *, resume: bool) -> RunLog:
+    trackers: list[Tracker] = []
+    if recipe.log.wandb and ranks.is_first:
+        config = asdict(recipe)
+        trackers = [WandbTracker(recipe.log.wandb, folder, config, is_resumed=resume)]
+    return RunLog(folder, last_step=step, is_writing=ranks.is_first, trackers=trackers)
 
 
 def _reference(policy: Policy, folder: Path, ranks: Ranks, *, resume: bool) -> PreTrainedModel:

@@ -247,7 +247,8 @@ def start_ranks(*, is_sharded: bool = False) -> Ranks:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     if not dist.is_initialized():
-        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        # sums of small tensors stay on the CPU, where nccl does not reach
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(backend, timeout=TIMEOUT)
     return Ranks(dist.get_rank(), world, is_sharded)
 

@@ -212,6 +212,8 @@ class EvalConfig:
     """Problems held out of the training data; 0: no evaluation."""
     num_samples: int = 1
     """Completions a problem, at the rollout's temperature, with the same seeds every time."""
+    patience: int = 0
+    """Stop after so many evaluations in a row without a new best accuracy; 0: never."""
 
     def __post_init__(self) -> None:
         _require(self.every >= 0, f"eval.every must be 0 or more, got {self.every}")
@@ -220,6 +222,12 @@ class EvalConfig:
         )
         _require(
             self.num_samples >= 1, f"eval.num_samples must be at least 1, got {self.num_samples}"
+        )
+        _require(self.patience >= 0, f"eval.patience must be 0 or more, got {self.patience}")
+        _require(
+            not self.patience or (self.every > 0 and self.num_problems > 0),
+            "eval.patience counts evaluations during training: set eval.every and "
+            "eval.num_problems above 0 too",
         )
 
 
@@ -235,6 +243,14 @@ class CheckpointConfig:
     def __post_init__(self) -> None:
         _require(self.every >= 1, f"checkpoint.every must be at least 1, got {self.every}")
         _require(self.keep >= 1, f"checkpoint.keep must be at least 1, got {self.keep}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogConfig:
+    """Where the metrics go besides the run's folder."""
+
+    wandb: str = ""
+    """Weights & Biases project; empty: none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -264,6 +280,7 @@ class Recipe:
     lora: LoraConfig = field(default_factory=LoraConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    log: LogConfig = field(default_factory=LogConfig)
 
     def __post_init__(self) -> None:
         _require(self.max_steps >= 1, f"max_steps must be at least 1, got {self.max_steps}")

@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel
 
 from mathrl.trainers.batch import RolloutBatch, scoring
-from mathrl.trainers.coefficients import TokenBatch, is_clipped, sequence_ratio
+from mathrl.trainers.coefficients import TokenBatch, clipped_sides, sequence_ratio
 from mathrl.trainers.divergences import k3
 from mathrl.trainers.logprobs import Scores, score_completions
 from mathrl.trainers.methods import Method
@@ -26,8 +26,10 @@ class UpdateStats:
     """Mean k3 to the reference; 0 without one."""
     entropy: float = 0.0
     """Of the distributions that the tokens were drawn from, in nats."""
-    clip_frac: float = 0.0
-    """Share of tokens whose gradient the clip stopped."""
+    clip_frac_low: float = 0.0
+    """Share of tokens whose gradient the clip stopped below its range."""
+    clip_frac_high: float = 0.0
+    """The same above it."""
     grad_norm: float = 0.0
     """Before clipping."""
     lr: float = 0.0
@@ -36,10 +38,11 @@ class UpdateStats:
 
     def average(self, num_tokens: int, ranks: Ranks) -> None:
         """Turn the sums over this rank's tokens into means over all ranks' tokens."""
-        sums = [self.logprob, self.kl, self.entropy, self.clip_frac, float(num_tokens)]
+        names = ("logprob", "kl", "entropy", "clip_frac_low", "clip_frac_high")
+        sums = [*(getattr(self, name) for name in names), num_tokens]
         *totals, count = ranks.add_up(torch.tensor(sums, dtype=torch.float64)).tolist()
-        means = [total / max(1.0, count) for total in totals]
-        self.logprob, self.kl, self.entropy, self.clip_frac = means
+        for name, total in zip(names, totals, strict=True):
+            setattr(self, name, total / max(1.0, count))
 
 
 def update(
@@ -129,5 +132,6 @@ def _observe(stats: UpdateStats, scores: Scores, tokens: TokenBatch, recipe: Rec
         ratio_BT = sequence_ratio(logprobs_BT, tokens).expand_as(logprobs_BT)
     else:
         ratio_BT = torch.exp(logprobs_BT - tokens.old_logprobs_BT)
-    clipped_BT = is_clipped(ratio_BT, tokens, recipe.loss.clip_low, recipe.loss.clip_high)
-    stats.clip_frac += int(clipped_BT[mask_BT].sum())
+    low_BT, high_BT = clipped_sides(ratio_BT, tokens, recipe.loss.clip_low, recipe.loss.clip_high)
+    stats.clip_frac_low += int(low_BT[mask_BT].sum())
+    stats.clip_frac_high += int(high_BT[mask_BT].sum())

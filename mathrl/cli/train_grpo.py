@@ -107,8 +107,7 @@ def command(
     if resume is not None:
         if recipe or out or options:
             raise ConfigError(
-                "--resume goes on with the run as it was started: drop all but --engine and "
-                "--engine-url"
+                "--resume goes on with the run as it was started, on any engine: drop the rest"
             )
         result = resume_run(Path(resume), engine_options)
     else:
@@ -148,6 +147,8 @@ def report(context: click.Context, result: "TrainResult") -> None:
         context.exit(0 if result.is_finished else INTERRUPTED)
     if result.is_finished:
         click.echo(f"policy: {result.folder / 'policy'}")
+        if result.best_step is not None:
+            click.echo(f"best: {result.folder / 'best'} (step {result.best_step})")
         return
     folder = shlex.quote(str(result.folder))
     click.echo(

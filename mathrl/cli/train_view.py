@@ -2,27 +2,25 @@
 
 from types import TracebackType
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
+from mathrl.cli.train_tables import (
+    WIDE,
+    details,
+    eval_line,
+    eval_table,
+    skipped_line,
+    step_line,
+    step_table,
+)
 from mathrl.trainers.runlog import Record
 
 LINES = 12
 """Steps kept on the screen, and about as many lines written where there is no terminal."""
-
-COLUMNS = {
-    "step": "{:.0f}",
-    "reward/mean": "{:.3f}",
-    "reward/zero_spread": "{:.2f}",
-    "loss/kl": "{:.4f}",
-    "loss/clip_frac": "{:.4f}",
-    "loss/grad_norm": "{:.2f}",
-    "length/mean": "{:.1f}",
-    "tokens_per_s": "{:,.0f}",
-}
-HEADINGS = ("step", "reward", "no spread", "KL", "clipped", "grad norm", "length", "tokens/s")
+EVALUATIONS = 5
+"""Evaluations kept on the screen."""
 
 
 class TrainView:
@@ -35,19 +33,18 @@ class TrainView:
         """
         self.console = Console(stderr=True, quiet=not is_shown)
         self.max_steps = max_steps
-        self.rows: list[list[str]] = []
-        self.accuracies: list[str] = []
+        self.steps: list[Record] = []
+        self.evaluations: list[Record] = []
         self.progress = Progress(
             TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         )
         self.task = self.progress.add_task("", total=max_steps)
-        self.live = Live(console=self.console, transient=False, refresh_per_second=4)
+        self.live = Live(self, console=self.console, transient=False, refresh_per_second=4)
 
     def __enter__(self) -> "TrainView":
         """Start drawing."""
         if self.console.is_terminal:
             self.live.start()
-            self._draw()
         return self
 
     def __exit__(
@@ -63,40 +60,44 @@ class TrainView:
     def __call__(self, record: Record) -> None:
         """Show a new record of the run's log."""
         self.recall(record)
-        if self.console.is_terminal:
-            self._draw()
-        else:
+        if not self.console.is_terminal:
             self._print(record)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the run as it is now, as wide as there is room."""
+        yield self.progress
+        if self.steps:
+            yield step_table(self.steps[-LINES:], is_wide=options.max_width >= WIDE)
+            yield ""
+            yield details(self.steps[-1], self.num_skipped)
+        if self.evaluations:
+            yield ""
+            yield eval_table(self.evaluations[-EVALUATIONS:])
 
     def recall(self, record: Record) -> None:
         """Take in a record without showing it, such as those of a run that goes on."""
-        if record["kind"] == "eval":
-            accuracy = 100 * float(record["accuracy"])
-            self.accuracies.append(f"{accuracy:.1f} % at step {record['step']}")
-        else:
+        is_step = record["kind"] == "train"
+        records = self.steps if is_step else self.evaluations
+        while records and int(records[-1]["step"]) >= int(record["step"]):
+            records.pop()  # a run that was killed does its last steps again
+        records.append(record)
+        if is_step:
             self.progress.update(self.task, completed=int(record["step"]))
-            self.rows.append([_cell(record, key, form) for key, form in COLUMNS.items()])
 
-    def _draw(self) -> None:
-        table = Table(box=None, pad_edge=False)
-        for heading in HEADINGS:
-            table.add_column(heading, justify="right", min_width=8)
-        for row in self.rows[-LINES:]:
-            table.add_row(*row)
-        history = "accuracy on held-out problems: " + ", ".join(self.accuracies[-6:])
-        self.live.update(Group(self.progress, table, history if self.accuracies else ""))
+    @property
+    def num_skipped(self) -> int:
+        """Updates of the run that were skipped."""
+        return sum(int(record.get("loss/skipped_updates", 0)) for record in self.steps)
 
     def _print(self, record: Record) -> None:
-        """One line for every twelfth of the run and for each evaluation."""
+        """One line for every twelfth of the run, each evaluation and each skipped update."""
         step = int(record["step"])
         if record["kind"] == "eval":
-            self.console.print(f"held-out accuracy {self.accuracies[-1]}", soft_wrap=True)
+            self._say(eval_line(record))
         elif step == 1 or step == self.max_steps or step % max(1, self.max_steps // LINES) == 0:
-            cells = zip(HEADINGS, self.rows[-1], strict=True)
-            line = "  ".join(f"{heading} {cell}" for heading, cell in cells)
-            self.console.print(line, soft_wrap=True, highlight=False)
+            self._say(step_line(record))
+        if record.get("loss/skipped_updates"):
+            self._say(f"step {step}: {skipped_line(self.num_skipped)}")
 
-
-def _cell(record: Record, key: str, form: str) -> str:
-    value = record.get(key)
-    return form.format(value) if isinstance(value, int | float) else "–"
+    def _say(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True, highlight=False)

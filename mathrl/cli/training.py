@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,9 @@ from mathrl.cli.train_view import TrainView
 from mathrl.data import load_problems
 from mathrl.engines import Engine, SamplingParams
 from mathrl.errors import DataError
-from mathrl.evals import EvalResult, evaluate
+from mathrl.evals import EvalResult, evaluate, save_result
+from mathrl.evals.paired import load_rates, paired_differences, problem_rates, save_rates
+from mathrl.evals.stats import PairedResult
 from mathrl.evals.tasks import Task
 from mathrl.policy import Policy, load_tokenizer
 from mathrl.prompts import PromptBuilder
@@ -50,7 +53,7 @@ def run_training(recipe: Recipe, folder: Path, policy: Policy | None) -> TrainRe
                 policy=policy,
                 problems=problems.training,
                 out=folder,
-                evaluate=held_out_evaluation(recipe, problems, tokenizer),
+                evaluate=held_out_evaluation(recipe, problems, tokenizer, folder / "evals"),
                 on_record=view,
                 resume=policy is None,
             )
@@ -89,12 +92,19 @@ def split_problems(recipe: Recipe) -> SplitProblems:
 
 
 def held_out_evaluation(
-    recipe: Recipe, problems: SplitProblems, tokenizer: "PreTrainedTokenizerBase"
+    recipe: Recipe, problems: SplitProblems, tokenizer: "PreTrainedTokenizerBase", folder: Path
 ) -> Callable[[Engine], Mapping[str, float]] | None:
     """The evaluation that a training run calls; None where nothing is held out.
 
     Every call asks the same problems with the same seeds, so two points of the curve differ by
-    the policy and not by luck.
+    the policy and not by luck; each is paired with the one before training.
+
+    Args:
+        recipe: The run's.
+        problems: Training problems, for the prompt's examples, and those held out.
+        tokenizer: The policy's.
+        folder: Results are kept in ``step-000000/`` and so on: a resumed run needs the first, and
+            ``mathrl compare`` takes any two.
     """
     if not problems.held_out:
         return None
@@ -124,7 +134,19 @@ def held_out_evaluation(
             num_samples=recipe.eval.num_samples,
             seed=recipe.seed,
         )
-        return eval_metrics(result)
+        return eval_metrics(result) | since_start(result, engine.policy_version)
+
+    def since_start(result: EvalResult, step: int) -> dict[str, float]:
+        if not is_first_process():  # what one process logs, no other has to read
+            return {}
+        rates, target = problem_rates(result), folder / f"step-{step:06d}"
+        save_result(target, result)
+        save_rates(target, rates)
+        if step == 0:
+            return {}
+        is_single = recipe.eval.num_samples == 1
+        start = load_rates(folder / "step-000000")
+        return difference_metrics(paired_differences(start, rates, single_samples=is_single))
 
     return measure
 
@@ -143,4 +165,16 @@ def eval_metrics(result: EvalResult) -> dict[str, float]:
         metrics[f"maj_at_{k}"] = value
     if result.truncated is not None:
         metrics["truncated"] = result.truncated
+    return metrics
+
+
+def difference_metrics(differences: Mapping[str, PairedResult]) -> dict[str, float]:
+    """Paired differences as metrics; a p-value only where there is a spread to test against."""
+    metrics = {}
+    for figure, paired in differences.items():
+        metrics[f"difference/{figure}"] = paired.difference
+        metrics[f"difference/{figure}/ci95_low"] = paired.ci95.low
+        metrics[f"difference/{figure}/ci95_high"] = paired.ci95.high
+        if not isnan(paired.p_value):
+            metrics[f"difference/{figure}/p_value"] = paired.p_value
     return metrics

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pyarrow import parquet
 from safetensors.torch import load_file
 
 from mathrl.cli import demo, main
@@ -122,6 +123,55 @@ def test_a_run_with_adapters_goes_on_and_its_adapter_can_be_measured(here, monke
     assert run("eval", "--task", "arithmetic", *options) == 0
 
 
+def eval_records(folder):
+    return [r for r in read_records(folder / "metrics.jsonl") if r["kind"] == "eval"]
+
+
+def test_evaluations_are_paired_with_the_one_before_training(here, capsys, monkeypatch):
+    """Also after a resume, and `mathrl compare` finds the same difference in the files."""
+    from mathrl.cli.train_view import TrainView
+
+    def press_ctrl_c(view, record):
+        if record["step"] == 1:
+            raise KeyboardInterrupt
+
+    words = SMALL.replace("eval.num_problems=4", "eval.num_problems=12").split()
+    options = ["--max-steps", "2", "--set", "eval.every=1", "--set", "eval.num_samples=2"]
+    options += ["--set", "optimizer.lr=0.003", *words]
+    assert run("train-grpo", *options, "--out", "whole") == 0
+    start, *others = eval_records(here / "whole")
+    assert not any(key.startswith("difference") for key in start)
+    for record in others:
+        for figure in ("accuracy", "pass_at_2", "maj_at_2"):
+            difference = record[f"difference/{figure}"]
+            assert difference == pytest.approx(record[figure] - start[figure])
+            low, high = (record[f"difference/{figure}/ci95_{end}"] for end in ("low", "high"))
+            assert low < difference < high
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainView, "__call__", press_ctrl_c)
+        assert run("train-grpo", *options, "--out", "cut") == 130
+    assert run("train-grpo", "--resume", "cut") == 0
+    assert eval_records(here / "cut") == [start, *others]
+    capsys.readouterr()
+    ends = [f"whole/evals/step-00000{step}" for step in (0, 2)]
+    assert run("compare", *ends, "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    last = others[-1]
+    assert row["difference"] == last["difference/accuracy"]
+    assert row["ci95"] == [last[f"difference/accuracy/ci95_{end}"] for end in ("low", "high")]
+    assert row["p_value"] == last.get("difference/accuracy/p_value")
+
+
+def test_a_run_that_stops_early_names_the_best_policy(here, capsys):
+    options = ["--set", "eval.every=1", "--set", "eval.patience=1", "--set", "optimizer.lr=1e-9"]
+    assert run("train-grpo", *options, "--out", "run", *SMALL.split()) == 0
+    assert trained_steps(here / "run") == [1]  # nothing is learnt, so no evaluation is better
+    assert capsys.readouterr().out.splitlines() == [
+        "policy: run/policy",
+        "best: run/best (step 0)",
+    ]
+
+
 def test_held_out_problems_are_not_trained_on_even_where_they_come_twice(here):
     rows = [{"question": f"{i}+1?", "answer": str(i + 1)} for i in range(12)] * 2
     (here / "twice.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -157,7 +207,8 @@ def test_rewards_plug_in_by_name(here):
     )
     rewards = ["--reward", "accuracy", "--reward", "my_rewards:brevity=0.5"]
     assert run("train-grpo", "--max-steps", "1", "--out", "run", *rewards, *SMALL.split()) == 0
-    (row, *_) = read_records(here / "run" / "rollouts" / "step-000001.jsonl")
+    path = here / "run" / "rollouts" / "step-000001.parquet"
+    (row, *_) = parquet.read_table(path).to_pylist(maps_as_pydicts="strict")
     brevity = 1 / (1 + len(row["completion"]))
     accuracy = row["parts"]["accuracy"]
     assert row["parts"]["my_rewards:brevity"] == pytest.approx(brevity)

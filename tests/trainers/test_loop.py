@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from pyarrow import parquet
 from safetensors.torch import load_file
 
 from mathrl import arithmetic
+from mathrl.engines.local import LocalEngine
 from mathrl.errors import ConfigError, GradingError
 from mathrl.policy import load_policy
 from mathrl.trainers import load_recipe, loop, train
@@ -54,6 +56,11 @@ def assert_same_weights(first, second):
     reference = weights(first.parent / "reference")
     moved = [not torch.equal(ours[name], reference[name]) for name in ours]
     assert all(moved), "the run changed nothing, so being equal says nothing"
+
+
+def read_rollouts(folder, step):
+    path = folder / "rollouts" / f"step-{step:06d}.parquet"
+    return parquet.read_table(path).to_pylist(maps_as_pydicts="strict")
 
 
 class StopAt:
@@ -160,7 +167,7 @@ def test_the_exported_policy_is_an_ordinary_folder(policy, tmp_path):
 
 def test_rollouts_are_kept_with_their_verdicts(policy, tmp_path):
     start(policy, tmp_path / "run")
-    rows = read_records(tmp_path / "run" / "rollouts" / "step-000003.jsonl")
+    rows = read_rollouts(tmp_path / "run", 3)
     assert len(rows) == 12
     assert {row["group"] for row in rows} == {0, 1, 2}
     assert len({row["reward"] for row in rows}) > 1
@@ -224,15 +231,15 @@ def test_weight_decay_alone_shrinks_the_weights(policy, tmp_path):
 def test_few_shot_examples_are_not_trained_on(policy, tmp_path):
     result = start(policy, tmp_path / "run", settings=["prompt.num_few_shot=8"])
     shown = {problem.id for problem in arithmetic.generate_problems("train", count=8)}
-    for path in (result.folder / "rollouts").iterdir():
-        assert not shown & {row["id"] for row in read_records(path)}
+    for step in range(1, 7):
+        assert not shown & {row["id"] for row in read_rollouts(result.folder, step)}
 
 
 def test_rollouts_tell_the_policy_that_wrote_them_also_after_a_resume(policy, tmp_path):
     start(policy, tmp_path / "run", on_record=StopAt(4))
     start(None, tmp_path / "run", resume=True)
     for step in range(1, 7):
-        rows = read_records(tmp_path / "run" / "rollouts" / f"step-{step:06d}.jsonl")
+        rows = read_rollouts(tmp_path / "run", step)
         assert {row["policy_version"] for row in rows} == {step - 1}
 
 
@@ -349,6 +356,66 @@ def test_sampler_and_trainer_agree_at_any_temperature(policy, tmp_path, monkeypa
             torch.testing.assert_close(row[: len(sampler)], sampler, rtol=0, atol=1e-4)
 
 
+class OtherTemperature(LocalEngine):
+    """Samples at another temperature than it was asked for."""
+
+    def sample(self, requests, params):
+        return super().sample(requests, replace(params, temperature=1.5 * params.temperature))
+
+
+def test_a_sampler_that_is_not_the_trainers_policy_is_seen(policy, tmp_path):
+    short = ["max_steps=2"]
+    start(clone(policy), tmp_path / "right", settings=short)
+    start(policy, tmp_path / "wrong", settings=short, engine=OtherTemperature(policy))
+    right, wrong = (
+        [record["loss/sampler_gap"] for record in read_records(tmp_path / run / "metrics.jsonl")]
+        for run in ("right", "wrong")
+    )
+    assert max(right) < 1e-5 and min(wrong) > 0.01
+    last = read_records(tmp_path / "wrong" / "metrics.jsonl")[-1]
+    assert last["loss/sampler_gap_max"] > last["loss/sampler_gap"]
+
+
+def test_a_gradient_that_is_not_finite_is_counted_and_the_run_goes_on(
+    policy, tmp_path, monkeypatch
+):
+    def broken(rollouts, *args):
+        batch = loop_assemble(rollouts, *args)
+        if rollouts[0].policy_version == 1:  # step 2, in both of its updates
+            batch.advantages_BT[0, 0] = float("nan")
+        return batch
+
+    loop_assemble = loop.assemble
+    monkeypatch.setattr(loop, "assemble", broken)
+    result = start(policy, tmp_path / "run", settings=["max_steps=3"])
+    records = read_records(tmp_path / "run" / "metrics.jsonl")
+    assert [record["loss/skipped_updates"] for record in records] == [0, 2, 0]
+    assert result.is_finished
+    assert all(weight.isfinite().all() for weight in policy.model.state_dict().values())
+
+
+def test_a_step_says_what_it_cost(policy, tmp_path):
+    start(policy, tmp_path / "run", settings=["max_steps=1"])
+    (record, *_) = read_records(tmp_path / "run" / "metrics.jsonl")
+    phases = ("sample", "reward", "logprobs", "update", "sync")
+    seconds = [record[f"time/{phase}_s"] for phase in phases]
+    assert min(seconds) > 0 and record["time/step_s"] == pytest.approx(sum(seconds))
+    rate = record["tokens"] / record["time/update_s"]
+    assert record["tokens_per_s/update"] == pytest.approx(rate)
+    assert record["memory/peak_gib"] > 0.1
+
+
+def test_the_docs_explain_every_metric_of_a_step(policy, tmp_path):
+    start(policy, tmp_path / "run", settings=["max_steps=1"])
+    (record,) = read_records(tmp_path / "run" / "metrics.jsonl")
+    docs = (Path(__file__).parents[2] / "docs" / "watching.md").read_text(encoding="utf-8")
+    for key in record.keys() - {"kind", "step"}:
+        for family in ("reward/part/NAME", "reward/status/STATUS", "tokens_per_s/PHASE"):
+            if key.startswith(family.rpartition("/")[0]):
+                key = family
+        assert f"`{key}`" in docs, key
+
+
 def test_a_second_ctrl_c_while_saving_waits_for_the_checkpoint(policy, tmp_path, monkeypatch):
     press_ctrl_c_in(monkeypatch, "save_checkpoint", at_call=3)  # after steps 0 and 2: Ctrl-C's
     with pytest.raises(KeyboardInterrupt):
@@ -394,7 +461,7 @@ def test_resume_after_kill_9_is_exact(policy, tmp_path):
         env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
         stderr=subprocess.DEVNULL,
     )
-    while child.poll() is None and not (out / "rollouts" / "step-000003.jsonl").exists():
+    while child.poll() is None and not (out / "rollouts" / "step-000003.parquet").exists():
         time.sleep(0.005)
     child.kill()
     child.wait()

@@ -133,6 +133,7 @@ def test_a_run_on_two_ranks_and_its_resume_on_one(work, tmp_path):
     ]
     rewards = [[record["reward/mean"] for record in each] for each in records]
     assert rewards[0] == pytest.approx(rewards[1]) and len(rewards[1]) == 4  # one rank writes
+    assert all(record["loss/sampler_gap_max"] < 1e-4 for each in records for record in each)
 
 
 @pytest.mark.slow

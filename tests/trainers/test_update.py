@@ -138,7 +138,8 @@ def test_gradients_of_several_updates_are_those_of_the_papers_objective(
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.sub_(0.5 * parameter.grad)
-        assert (stats[step].clip_frac > 0) == (step > 0)  # later updates meet the clip
+        clipped = stats[step].clip_frac_low + stats[step].clip_frac_high
+        assert (clipped > 0) == (step > 0)  # later updates meet the clip
 
 
 @pytest.mark.parametrize("micro_batch_tokens", [1, 9, 20])
@@ -152,13 +153,14 @@ def test_micro_batch_size_changes_nothing(shared_policy, policy, exact_norms, mi
         for a, b in zip(mine, theirs, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
     for a, b in zip(whole_stats, cut_stats, strict=True):
-        assert (a.kl, a.clip_frac) == pytest.approx((b.kl, b.clip_frac), rel=1e-9)
+        ours, theirs = ((each.kl, each.clip_frac_low, each.clip_frac_high) for each in (a, b))
+        assert ours == pytest.approx(theirs, rel=1e-9)
 
 
 def test_later_updates_are_measured_from_the_sampling_policy(policy, shared_policy):
     _, stats, batch = run_updates(policy, recipe(updates=3), reference=reference_of(shared_policy))
-    assert stats[0].clip_frac == 0  # on policy the ratio is 1
-    assert stats[-1].clip_frac > 0  # lr 0.5 moves far
+    assert stats[0].clip_frac_low == stats[0].clip_frac_high == 0  # on policy the ratio is 1
+    assert stats[-1].clip_frac_low + stats[-1].clip_frac_high > 0  # lr 0.5 moves far
     rows = batch.rows
     with torch.no_grad():
         before = completion_logprobs(shared_policy.model.double(), rows)
@@ -345,7 +347,7 @@ def test_kl_is_the_mean_over_tokens(policy, shared_policy):
     assert stats.kl == pytest.approx(expected, rel=1e-9)
 
 
-def test_clip_frac_is_the_share_of_tokens_that_the_clip_stops(policy):
+def test_clip_fracs_are_the_shares_of_tokens_that_the_clip_stops_on_each_side(policy):
     config = recipe(beta=0.0)
     config = replace(config, loss=replace(config.loss, clip_low=0.05, clip_high=0.3))
     method = build_method(config)
@@ -355,11 +357,14 @@ def test_clip_frac_is_the_share_of_tokens_that_the_clip_stops(policy):
     update(model, optimizer, batch, method, config, lr=0.5)
     with torch.no_grad():
         ratio = torch.exp(completion_logprobs(model, batch.rows) - batch.old_logprobs_BT)
-    good = batch.advantages_BT > 0
-    stopped = torch.where(good, ratio > 1.3, ratio < 0.95) & batch.mask_BT
+    is_good = batch.advantages_BT > 0
+    low = int((batch.mask_BT & ~is_good & (ratio < 0.95)).sum())
+    high = int((batch.mask_BT & is_good & (ratio > 1.3)).sum())
     second = update(model, optimizer, batch, method, config, lr=0.5)
-    assert 0 < stopped.sum() < batch.mask_BT.sum()
-    assert second.clip_frac == pytest.approx(float(stopped.sum() / batch.mask_BT.sum()))
+    assert 0 < low != high > 0
+    count = int(batch.mask_BT.sum())
+    assert second.clip_frac_low == pytest.approx(low / count)
+    assert second.clip_frac_high == pytest.approx(high / count)
 
 
 def test_learning_rate_by_hand():
