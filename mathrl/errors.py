@@ -32,5 +32,9 @@ class RankError(MathrlError, RuntimeError):
     """Another process of the same run failed; its message is in this one's."""
 
 
+class LostRankError(RankError):
+    """Another process of the same run is gone, or does not go on."""
+
+
 class MissingExtraError(MathrlError, ImportError):
     """An optional package is absent; the message holds the command that installs it."""

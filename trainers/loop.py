@@ -28,7 +28,7 @@ from mathrl.adapters import (
 from mathrl.config import to_toml
 from mathrl.engines import Engine
 from mathrl.engines.choice import open_engine
-from mathrl.errors import ConfigError, DataError, EngineError, GradingError, RankError
+from mathrl.errors import ConfigError, LostRankError
 from mathrl.files import write_whole
 from mathrl.interrupts import deferred_interrupt
 from mathrl.manifest import problems_hash, read_manifest, write_manifest
@@ -161,17 +161,16 @@ def train(
         is_finished = True
     except KeyboardInterrupt:
         pass  # what is done is saved below, and the result says that the run is not finished
-    except (DataError, EngineError, GradingError, RankError):
-        if run.is_whole:
-            run.save()
+    except LostRankError:
+        run.is_whole &= not ranks.is_sharded  # a lost shard cannot be saved
         raise
-    finally:
+    finally:  # whatever ended the run, a whole step is never lost
         run.log.close()
+        if run.is_whole:
+            with deferred_interrupt():
+                run.save()
         if not is_borrowed:
             engine.close()
-    if run.is_whole:
-        with deferred_interrupt():
-            run.save()
     return TrainResult(
         policy=run.policy,
         folder=run.folder,

@@ -10,6 +10,7 @@ whole step's already). An error on one rank is an error on all.
 
 import os
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import zip_longest
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from mathrl.adapters import merged_weights
 from mathrl.engines import Capabilities, Engine, SampleRequest, SamplingParams
-from mathrl.errors import RankError
+from mathrl.errors import LostRankError, RankError
 from mathrl.policy import Policy
 from mathrl.rewards.combination import CombinedReward
 from mathrl.schema import Completion, Score
@@ -30,8 +31,10 @@ from mathrl.trainers.sharding import whole
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-TIMEOUT = timedelta(minutes=30)
-"""How long a rank waits for the others: the longest that sampling a share may take them."""
+STEP_TIMEOUT = timedelta(minutes=5)
+"""How long a rank waits for the others inside an update, which all begin together."""
+SHARE_TIMEOUT = timedelta(minutes=60)
+"""How long it waits for their share of the sampling, the rewards or a file to write."""
 BUCKET_ELEMENTS = 2**25
 """Gradients that are added up in one exchange: 128 MiB in float32."""
 
@@ -44,6 +47,8 @@ class Ranks:
     world: int = 1
     is_sharded: bool = False
     """Each rank holds a part of the weights, so that every pass is one of all ranks together."""
+    shares: dist.ProcessGroup | None = None
+    """The same ranks, waiting for each other with the patience that shares of work need."""
 
     @property
     def is_first(self) -> bool:
@@ -55,7 +60,8 @@ class Ranks:
         if self.world == 1:
             return [value]
         everyone: list[Any] = [None] * self.world
-        dist.all_gather_object(everyone, value)
+        with _told_if_lost():
+            dist.all_gather_object(everyone, value, group=self.shares)
         return everyone
 
     def share_out(
@@ -107,7 +113,8 @@ class Ranks:
         """Add a tensor up over all ranks, into a new one."""
         total = tensor.clone()
         if self.world > 1:
-            dist.all_reduce(total)
+            with _told_if_lost():
+                dist.all_reduce(total)
         return total
 
     def add_up_gradients(self, model: torch.nn.Module) -> None:
@@ -249,8 +256,9 @@ def start_ranks(*, is_sharded: bool = False) -> Ranks:
     if not dist.is_initialized():
         # sums of small tensors stay on the CPU, where nccl does not reach
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, timeout=TIMEOUT)
-    return Ranks(dist.get_rank(), world, is_sharded)
+        dist.init_process_group(backend, timeout=STEP_TIMEOUT)
+    shares = dist.new_group(backend="gloo", timeout=SHARE_TIMEOUT)
+    return Ranks(dist.get_rank(), world, is_sharded, shares)
 
 
 def is_first_process() -> bool:
@@ -284,10 +292,24 @@ def by_weight(weights: Sequence[float], world: int) -> list[int]:
 
 def _add_up_bucket(gradients: Sequence[Tensor]) -> None:
     flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
+    with _told_if_lost():
+        dist.all_reduce(flat)
     pieces = flat.split([gradient.numel() for gradient in gradients])
     for gradient, piece in zip(gradients, pieces, strict=True):
         gradient.copy_(piece.view_as(gradient))
+
+
+@contextmanager
+def _told_if_lost() -> Iterator[None]:
+    """Neither gloo nor nccl has an error of its own for a rank that is gone or stuck."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise LostRankError(
+            f"another rank is gone or stuck ({reason}); go on from the newest checkpoint with "
+            "--resume"
+        ) from error
 
 
 def _told(failure: Exception) -> str:

@@ -1,7 +1,10 @@
 """What two ranks do for ``test_parallel.py``: torchrun starts it, and it writes what it found."""
 
 import copy
+import os
 import sys
+import threading
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -11,7 +14,7 @@ from mathrl import arithmetic
 from mathrl.adapters import add_adapter
 from mathrl.errors import GradingError
 from mathrl.schema import Completion, Problem, Rollout, Score
-from mathrl.trainers import load_recipe, train
+from mathrl.trainers import load_recipe, parallel, train
 from mathrl.trainers.batch import assemble
 from mathrl.trainers.methods import build_method
 from mathrl.trainers.parallel import start_ranks, stop_ranks
@@ -145,11 +148,26 @@ def run(
     )
 
 
+def get_stuck(out: Path) -> None:
+    """The second rank never adds up its gradients."""
+    parallel.STEP_TIMEOUT = timedelta(seconds=2)
+
+    def wait_for_ever(ranks, model):
+        threading.Event().wait()
+
+    if os.environ["RANK"] == "1":
+        parallel.Ranks.add_up_gradients = wait_for_ever
+    run(out)
+
+
 def main() -> None:
     torch.set_num_threads(1)
     job, out = sys.argv[1], Path(sys.argv[2])
     if job == "error":
         run(out / "error", reward=fails_on_the_second_rank)
+        return
+    if job == "stuck":
+        get_stuck(out / "stuck")
         return
     rank = start_ranks().rank
     torch.save([one_step(*case) for case in CASES], out / f"replicated-{rank}.pt")

@@ -197,6 +197,16 @@ def test_a_reward_that_fails_stops_the_run_and_nothing_is_lost(policy, tmp_path)
     assert_same_weights(tmp_path / "run" / "policy", tmp_path / "whole" / "policy")
 
 
+def test_an_error_of_any_kind_costs_no_whole_step(policy, tmp_path):
+    def fails(record):
+        if record["step"] == 3:
+            raise LookupError("of the caller's own")
+
+    with pytest.raises(LookupError):
+        start(policy, tmp_path / "run", on_record=fails)
+    assert (tmp_path / "run" / "checkpoints" / "step-000003").is_dir()
+
+
 def test_steps_without_any_verdict_change_nothing(policy, tmp_path):
     before = copy.deepcopy(policy.model.state_dict())
     start(policy, tmp_path / "run", rewards=[lambda completions, **_: [None] * len(completions)])

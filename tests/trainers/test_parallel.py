@@ -144,6 +144,13 @@ def test_an_error_on_one_rank_ends_all_with_that_error(tmp_path):
     assert "RankError: rank 1 failed: GradingError: the reward server is gone" in done.stderr
 
 
+@pytest.mark.slow
+def test_a_rank_that_gets_stuck_ends_all_with_a_clear_line(tmp_path):
+    done = torchrun("stuck", tmp_path)
+    assert done.returncode != 0
+    assert "LostRankError: another rank is gone or stuck" in done.stderr
+
+
 def test_alone_everything_is_ones_own():
     ranks = Ranks()
     assert ranks.is_first
