@@ -16,7 +16,8 @@ from safetensors import SafetensorError
 
 from mathrl.errors import ConfigError, StorageError
 from mathrl.policy import Policy, save_policy
-from mathrl.trainers.sharding import is_sharded, whole
+from mathrl.trainers.optimizer import exact_weights
+from mathrl.trainers.sharding import whole
 
 STATE_FILE = "trainer.pt"
 
@@ -33,13 +34,14 @@ def save_checkpoint(
     """Write the checkpoint of a finished step, then delete all but the newest ``keep``.
 
     Sharded weights are put together first, so that any number of ranks can go on from it: then
-    all ranks call this, and one writes.
+    all ranks call this, and one writes. Of weights that the model holds rounded, the float32
+    masters are written.
 
     Raises:
         StorageError: It could not be written; the checkpoints before it are intact.
     """
     target = folder / f"step-{step:06d}"
-    weights = whole(policy.model.state_dict()) if is_sharded(policy.model) else None
+    weights = whole(exact_weights(policy.model, optimizer))
     state = {"step": step, "optimizer": whole(optimizer.state_dict())}
     if not is_writing or target.exists():  # a step is done once: what is there is the same
         return target

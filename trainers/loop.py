@@ -10,6 +10,7 @@ import copy
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,11 @@ from mathrl.trainers.checkpoint import (
 from mathrl.trainers.logprobs import check_output_head
 from mathrl.trainers.methods import Method, build_method
 from mathrl.trainers.metrics import step_metrics
+from mathrl.trainers.offload import offloaded
+from mathrl.trainers.optimizer import prepare
 from mathrl.trainers.parallel import Ranks, SharedEngine, SharedReward, start_ranks
-from mathrl.trainers.recipe import Recipe, load_recipe
+from mathrl.trainers.precision import to_bfloat16
+from mathrl.trainers.recipe import OptimizerConfig, Recipe, load_recipe
 from mathrl.trainers.runlog import OnRecord, RunLog
 from mathrl.trainers.sharding import load_optimizer, shard, whole
 from mathrl.trainers.sources import ScoresCompletions, Source
@@ -78,8 +82,9 @@ def train(
 
     Args:
         recipe: A recipe, or the name or file of one.
-        policy: What to train, in place, in float32; by default what ``recipe.model`` names. A
-            resumed run goes on with the policy of its newest checkpoint, whatever is given.
+        policy: What to train, in place, in float32 (which ``optimizer.dtype`` may round); by
+            default what ``recipe.model`` names. A resumed run goes on with the policy of its
+            newest checkpoint, whatever is given.
         problems: Training problems; the recipe's few-shot examples are taken off the front.
         rewards: Reward functions or their specs; by default those of the recipe.
         out: Folder of the run: config, metrics, rollouts, checkpoints, and at the end ``policy/``.
@@ -108,7 +113,9 @@ def train(
     ranks.wait()  # nobody writes before all have looked
     policy = _load(recipe, policy, folder, resume=resume)
     _check_weights(policy, ranks)
-    replica = replace(policy, model=copy.deepcopy(policy.model)) if ranks.is_sharded else None
+    replica = None
+    if ranks.is_sharded:
+        replica = replace(policy, model=_rounded(copy.deepcopy(policy.model), recipe.optimizer))
     engine = engine or LocalEngine(replica or policy)
     scores: ScoresCompletions = reward
     if ranks.world > 1:
@@ -175,18 +182,28 @@ class _Run:
     def export(self) -> None:
         """Write the trained policy as an ordinary folder."""
         weights = whole(self.policy.model.state_dict()) if self.ranks.is_sharded else None
+        if weights and self.recipe.optimizer.dtype == "bfloat16":
+            weights = {name: tensor.bfloat16() for name, tensor in weights.items()}
         if self.ranks.is_first:
             with whole_folder(self.folder / "policy") as draft:
                 save_policy(self.policy, draft, weights)
+
+    def sampling(self) -> AbstractContextManager[None]:
+        """Surrounds what an engine does; the optimizer's state is away meanwhile if it is to be."""
+        is_on_cpu = self.policy.device.type == "cpu"
+        if is_on_cpu or not self.recipe.optimizer.is_offloaded:
+            return nullcontext()
+        return offloaded(self.policy.model, self.optimizer)
 
 
 def _train_step(run: _Run, source: Source, engine: Engine) -> None:
     """Lines 5 to 11 of Algorithm 1: sample, score, credit, update."""
     recipe, step = run.recipe, run.step + 1
     start = time.perf_counter()
-    engine.wake()
-    drawn = source.draw(step)
-    engine.sleep()
+    with run.sampling():
+        engine.wake()
+        drawn = source.draw(step)
+        engine.sleep()
     sampled = time.perf_counter()
     with deferred_interrupt():
         model, ranks = run.policy.model, run.ranks
@@ -234,7 +251,9 @@ def _evaluate_if_due(run: _Run, engine: Engine, evaluate: Evaluate | None) -> No
     every = run.recipe.eval.every
     is_end = run.step in (0, run.recipe.max_steps)
     if evaluate is not None and (is_end or (every and run.step % every == 0)):
-        run.on_record(run.log.write("eval", run.step, evaluate(engine)))
+        with run.sampling():
+            metrics = evaluate(engine)
+        run.on_record(run.log.write("eval", run.step, metrics))
 
 
 def _check_folder(folder: Path, recipe: Recipe, facts: Mapping[str, Any], *, resume: bool) -> None:
@@ -301,14 +320,8 @@ def _open_run(
     """Make a new run's folder, or read what the newest checkpoint holds besides the weights."""
     reference, step, fingerprint = None, 0, "" if resume else policy.fingerprint()
     if method.needs_reference:
-        reference = _reference(policy, folder / "reference", ranks, resume=resume)
-    if ranks.is_sharded:
-        shard(policy.model)
-    optimizer = torch.optim.AdamW(
-        policy.model.parameters(),
-        lr=recipe.optimizer.lr,
-        weight_decay=recipe.optimizer.weight_decay,
-    )
+        reference = _reference(recipe, policy, folder / "reference", ranks, resume=resume)
+    optimizer = prepare(policy.model, recipe.optimizer, is_sharded=ranks.is_sharded)
     if resume:
         state = load_state(latest_checkpoint(folder / "checkpoints"))
         load_optimizer(optimizer, state["optimizer"])
@@ -336,12 +349,22 @@ def _open_run(
     return run
 
 
-def _reference(policy: Policy, folder: Path, ranks: Ranks, *, resume: bool) -> PreTrainedModel:
+def _rounded(model: PreTrainedModel, config: OptimizerConfig) -> PreTrainedModel:
+    """The same model, with its weights in the type in which they sample and score."""
+    if config.dtype == "bfloat16":
+        to_bfloat16(model)
+    return model
+
+
+def _reference(
+    recipe: Recipe, policy: Policy, folder: Path, ranks: Ranks, *, resume: bool
+) -> PreTrainedModel:
     """The policy that the run started from; kept in a folder, for a resume has lost it."""
     if not resume and ranks.is_first:
         with whole_folder(folder) as draft:
             save_policy(policy, draft)
     model = load_policy(folder).model if resume else copy.deepcopy(policy.model)
+    model = _rounded(model, recipe.optimizer)
     if ranks.is_sharded:
         shard(model)
     return model
