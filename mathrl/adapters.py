@@ -110,11 +110,11 @@ def merged_weights(model: "nn.Module") -> "Mapping[str, Tensor]":
     return _MergedWeights(model) if has_adapter(model) else model.state_dict()
 
 
-def adapter_weights(model: "nn.Module") -> "dict[str, Tensor]":
-    """The adapter's own weights, under the names of peft's files."""
+def adapter_weights(tensors: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+    """The adapter's own among an adapted model's tensors, under the names of peft's files."""
     return {
         f"base_model.model.{name.replace(f'.{ADAPTER}.', '.')}": tensor
-        for name, tensor in model.state_dict().items()
+        for name, tensor in tensors.items()
         if _is_adapters(name)
     }
 
@@ -131,7 +131,7 @@ def save_adapter(
     """
     from safetensors.torch import save_file
 
-    tensors = dict(adapter_weights(model) if weights is None else weights)
+    tensors = dict(adapter_weights(model.state_dict()) if weights is None else weights)
     folder.mkdir(parents=True, exist_ok=True)
     configs: Any = model.peft_config  # transformers knows it only from models that it adapted
     configs[ADAPTER].save_pretrained(str(folder))
@@ -151,7 +151,7 @@ def load_adapter(model: "nn.Module", folder: Path) -> None:
         found = load_file(folder / WEIGHTS_FILE)
     except (OSError, SafetensorError) as error:
         raise ConfigError(f"cannot read {folder / WEIGHTS_FILE}: {error}") from error
-    own = adapter_weights(model)
+    own = adapter_weights(model.state_dict())
     shapes = [{name: tensor.shape for name, tensor in each.items()} for each in (found, own)]
     if shapes[0] != shapes[1]:
         raise ConfigError(f"{folder} holds an adapter of other layers or of another rank")

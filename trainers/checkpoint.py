@@ -18,7 +18,8 @@ from safetensors import SafetensorError
 from mathrl.adapters import adapter_weights, has_adapter, save_adapter
 from mathrl.errors import ConfigError, StorageError
 from mathrl.policy import Policy, save_policy
-from mathrl.trainers.sharding import is_sharded, whole
+from mathrl.trainers.optimizer import exact_weights
+from mathrl.trainers.sharding import whole
 
 STATE_FILE = "trainer.pt"
 
@@ -35,15 +36,16 @@ def save_checkpoint(
     """Write the checkpoint of a finished step, then delete all but the newest ``keep``.
 
     Sharded weights are put together first, so that any number of ranks can go on from it: then
-    all ranks call this, and one writes.
+    all ranks call this, and one writes. Of weights that the model holds rounded, the float32
+    masters are written.
 
     Raises:
         StorageError: It could not be written; the checkpoints before it are intact.
     """
     target = folder / f"step-{step:06d}"
     is_adapted = has_adapter(policy.model)
-    kept = adapter_weights(policy.model) if is_adapted else policy.model.state_dict()
-    weights = whole(kept) if is_sharded(policy.model) else None
+    exact = exact_weights(policy.model, optimizer)
+    weights = whole(adapter_weights(exact) if is_adapted else exact)
     state = {"step": step, "optimizer": whole(optimizer.state_dict())}
     if not is_writing or target.exists():  # a step is done once: what is there is the same
         return target

@@ -6,57 +6,40 @@ It calls and does not compute: a source draws scored rollouts, ``assemble`` cred
 ``update`` takes optimizer steps with the method's coefficient.
 """
 
-import copy
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import torch
-from transformers import PreTrainedModel
-
-from mathrl.adapters import (
-    adapter_weights,
-    add_adapter,
-    has_adapter,
-    load_adapter,
-    merged_weights,
-    save_adapter,
-)
-from mathrl.config import to_toml
 from mathrl.engines import Engine
 from mathrl.engines.choice import open_engine
-from mathrl.errors import ConfigError, LostRankError
-from mathrl.files import write_whole
+from mathrl.errors import LostRankError
 from mathrl.interrupts import deferred_interrupt
-from mathrl.manifest import problems_hash, read_manifest, write_manifest
-from mathrl.policy import Policy, load_policy, save_policy
+from mathrl.manifest import problems_hash
+from mathrl.policy import Policy
 from mathrl.prompts import PromptBuilder
 from mathrl.rewards.combination import CombinedReward, Reward, combine
 from mathrl.rewards.length import LengthPenalty
 from mathrl.schema import Problem
 from mathrl.trainers.batch import assemble
-from mathrl.trainers.checkpoint import (
-    checkpoints,
-    latest_checkpoint,
-    load_state,
-    save_checkpoint,
-    whole_folder,
-)
 from mathrl.trainers.costs import Stopwatch, TimedReward, cost_metrics
-from mathrl.trainers.logprobs import check_output_head
 from mathrl.trainers.methods import Method, build_method
 from mathrl.trainers.metrics import sampler_gap, step_metrics
 from mathrl.trainers.parallel import Ranks, SharedEngine, SharedReward, start_ranks
 from mathrl.trainers.patience import best_step, is_out_of_patience
 from mathrl.trainers.recipe import Recipe, load_recipe
-from mathrl.trainers.runlog import OnRecord, RunLog, Tracker
-from mathrl.trainers.sharding import load_optimizer, shard, whole
+from mathrl.trainers.run import (
+    Run,
+    check_folder,
+    check_weights,
+    load_trained,
+    open_run,
+    whole_replica,
+)
+from mathrl.trainers.runlog import OnRecord
 from mathrl.trainers.sources import ScoresCompletions, Source
 from mathrl.trainers.update import learning_rate, update
-from mathrl.trainers.wandb_tracker import WandbTracker, require_wandb
+from mathrl.trainers.wandb_tracker import require_wandb
 
 Evaluate = Callable[[Engine], Mapping[str, float]]
 """Measures the policy that an engine samples from; the metrics go into the run's log."""
@@ -91,9 +74,10 @@ def train(
 
     Args:
         recipe: A recipe, or the name or file of one.
-        policy: What to train, in place, in float32; by default what ``recipe.model`` names. A
-            resumed run goes on with the policy of its newest checkpoint, whatever is given; that
-            of an adapter holds no more than it, so there the policy is the same as at the start.
+        policy: What to train, in place, in float32 (which ``optimizer.dtype`` may round); by
+            default what ``recipe.model`` names. A resumed run goes on with the policy of its
+            newest checkpoint, whatever is given; that of an adapter holds no more than it, so
+            there the policy is the same as at the start.
         problems: Training problems; the recipe's few-shot examples are taken off the front.
         rewards: Reward functions or their specs; by default those of the recipe.
         out: Folder of the run: config, metrics, rollouts, checkpoints, and at the end ``policy/``,
@@ -124,53 +108,26 @@ def train(
     folder = Path(out)
     ranks = start_ranks(is_sharded=recipe.optimizer.sharding == "sharded")
     facts = {"data_hash": problems_hash(problems), "rewards": reward.names}
-    _check_folder(folder, recipe, facts, resume=resume)
+    check_folder(folder, recipe, facts, resume=resume)
     ranks.wait()  # nobody writes before all have looked
-    policy = _load(recipe, policy, folder, resume=resume)
-    _check_weights(policy, ranks)
-    replica = _replica(policy, recipe) if ranks.is_sharded else None
-    is_borrowed = engine is not None
-    engine = engine or open_engine(
-        recipe.engine, replica or policy, folder / "engine", is_first=ranks.is_first
-    )
+    policy = load_trained(recipe, policy, folder, resume=resume)
+    check_weights(policy, ranks)
+    replica = whole_replica(policy, recipe) if ranks.is_sharded else None
+    sampler = engine or _open_engine(recipe, replica or policy, folder, ranks)
+    shared: Engine = sampler
     scores: ScoresCompletions = reward
     if ranks.world > 1:
-        engine, scores = SharedEngine(engine, ranks, replica), SharedReward(reward, ranks)
+        shared, scores = SharedEngine(sampler, ranks, replica), SharedReward(reward, ranks)
     watch = Stopwatch()
-    source = _source(recipe, method, policy, problems, engine, TimedReward(scores, watch))
-    run = _open_run(recipe, method, policy, folder, facts, ranks, resume=resume)
-    run.watch = watch
-    run.on_record = on_record or run.on_record
-    with watch.phase("sync"):
-        engine.sync(run.policy, run.step)
-    is_finished = False
-    start = time.monotonic()
     try:
-        while run.step < recipe.max_steps:
-            if ranks.exchange(_is_over_time(recipe, start))[0]:  # all stop after the same step
-                raise KeyboardInterrupt
-            _evaluate_if_due(run, engine, evaluate)
-            if is_out_of_patience(run.log.evaluations, recipe.eval.patience):
-                break
-            _train_step(run, source, engine)
-            if run.step % recipe.checkpoint.every == 0 and run.step < recipe.max_steps:
-                run.save()
-        _evaluate_if_due(run, engine, evaluate)
-        run.export("policy")
-        run.export_adapter()
-        is_finished = True
-    except KeyboardInterrupt:
-        pass  # what is done is saved below, and the result says that the run is not finished
-    except LostRankError:
-        run.is_whole &= not ranks.is_sharded  # a lost shard cannot be saved
-        raise
-    finally:  # whatever ended the run, a whole step is never lost
-        run.log.close()
-        if run.is_whole:
-            with deferred_interrupt():
-                run.save()
-        if not is_borrowed:
-            engine.close()
+        source = _source(recipe, method, policy, problems, shared, TimedReward(scores, watch))
+        run = open_run(recipe, method, policy, folder, facts, ranks, resume=resume)
+        run.watch = watch
+        run.on_record = on_record or run.on_record
+        is_finished = _train_to_end(run, source, shared, evaluate)
+    finally:
+        if engine is None:
+            sampler.close()
     return TrainResult(
         policy=run.policy,
         folder=run.folder,
@@ -180,59 +137,41 @@ def train(
     )
 
 
-@dataclass(slots=True)
-class _Run:
-    """The state of a run between two steps."""
-
-    recipe: Recipe
-    method: Method
-    policy: Policy
-    reference: PreTrainedModel | None
-    optimizer: torch.optim.Optimizer
-    log: RunLog
-    folder: Path
-    ranks: Ranks
-    step: int
-    watch: Stopwatch = field(default_factory=Stopwatch)
-    on_record: OnRecord = lambda record: None
-    is_whole: bool = True
-    """The weights are those after ``step``; not so from the first update of a step to its end."""
-
-    def save(self) -> None:
-        if not (self.ranks.is_first or self.ranks.is_sharded):
-            return
-        save_checkpoint(
-            self.folder / "checkpoints",
-            self.step,
-            self.policy,
-            self.optimizer,
-            keep=self.recipe.checkpoint.keep,
-            is_writing=self.ranks.is_first,
-        )
-
-    def export(self, name: str) -> None:
-        """Write the policy as it is now as an ordinary folder."""
-        model = self.policy.model
-        weights = whole(merged_weights(model)) if self.ranks.is_sharded else None
-        if self.ranks.is_first:
-            with whole_folder(self.folder / name) as draft:
-                save_policy(self.policy, draft, weights)
-
-    def export_adapter(self) -> None:
-        """Write what a run with an adapter has trained, without the weights under it."""
-        model = self.policy.model
-        if not has_adapter(model):
-            return
-        added = whole(adapter_weights(model)) if self.ranks.is_sharded else None
-        if self.ranks.is_first:
-            with whole_folder(self.folder / "adapter") as draft:
-                save_adapter(model, draft, added)
+def _train_to_end(run: Run, source: Source, engine: Engine, evaluate: Evaluate | None) -> bool:
+    """Take steps until the run is finished, or stopped by Ctrl-C or the clock (False)."""
+    recipe, start = run.recipe, time.monotonic()
+    try:
+        with run.watch.phase("sync"):
+            engine.sync(run.policy, run.step)
+        while run.step < recipe.max_steps:
+            if run.ranks.exchange(_is_over_time(recipe, start))[0]:  # all stop after the same step
+                return False
+            _evaluate_if_due(run, engine, evaluate)
+            if is_out_of_patience(run.log.evaluations, recipe.eval.patience):
+                break
+            _train_step(run, source, engine)
+            if run.step % recipe.checkpoint.every == 0 and run.step < recipe.max_steps:
+                run.save()
+        _evaluate_if_due(run, engine, evaluate)
+        run.export("policy")
+        run.export_adapter()
+        return True
+    except KeyboardInterrupt:
+        return False
+    except LostRankError:
+        run.is_whole &= not run.ranks.is_sharded  # a lost shard cannot be saved
+        raise
+    finally:  # whatever ended the run, a whole step is never lost
+        run.log.close()
+        if run.is_whole:
+            with deferred_interrupt():
+                run.save()
 
 
-def _train_step(run: _Run, source: Source, engine: Engine) -> None:
+def _train_step(run: Run, source: Source, engine: Engine) -> None:
     """Lines 5 to 11 of Algorithm 1: sample, score, credit, update."""
     recipe, step, watch = run.recipe, run.step + 1, run.watch
-    with watch.phase("sample"):
+    with watch.phase("sample"), run.sampling():
         engine.wake()
         drawn = source.draw(step)
         engine.sleep()
@@ -261,6 +200,13 @@ def _train_step(run: _Run, source: Source, engine: Engine) -> None:
     run.on_record(record)  # what a watcher raises finds the step whole
 
 
+def _open_engine(recipe: Recipe, policy: Policy, folder: Path, ranks: Ranks) -> Engine:
+    config = recipe.engine
+    if config.dtype == "auto":
+        config = replace(config, dtype=recipe.optimizer.dtype)
+    return open_engine(config, policy, folder / "engine", is_first=ranks.is_first)
+
+
 def _reward(recipe: Recipe, rewards: Sequence[str | Reward]) -> CombinedReward:
     """The recipe's rewards as one, the punishment of overlong completions among them."""
     parts: list[str | Reward] = list(rewards)
@@ -278,174 +224,19 @@ def _is_over_time(recipe: Recipe, start: float) -> bool:
     return bool(recipe.max_hours) and time.monotonic() - start >= 3600 * recipe.max_hours
 
 
-def _evaluate_if_due(run: _Run, engine: Engine, evaluate: Evaluate | None) -> None:
+def _evaluate_if_due(run: Run, engine: Engine, evaluate: Evaluate | None) -> None:
     """Evaluate at the start, at the end, and where ``eval.every`` says so between, each once."""
     config, evaluations = run.recipe.eval, run.log.evaluations
     is_end = run.step in (0, run.recipe.max_steps)
     is_due = is_end or (config.every and run.step % config.every == 0)
     if evaluate is None or not is_due or run.step in evaluations:
         return
-    record = run.log.write("eval", run.step, evaluate(engine))
+    with run.sampling():
+        metrics = evaluate(engine)
+    record = run.log.write("eval", run.step, metrics)
     if config.patience and best_step(evaluations) == run.step:
         run.export("best")
     run.on_record(record)
-
-
-def _check_folder(folder: Path, recipe: Recipe, facts: Mapping[str, Any], *, resume: bool) -> None:
-    """Refuse to overwrite a run, and to go on with another than the one that was started."""
-    config = folder / "config.toml"
-    if not resume:
-        # a run that never got beyond its first checkpoint has nothing to lose
-        done = [path for path in checkpoints(folder / "checkpoints") if path.name > "step-000000"]
-        if config.exists() and (done or (folder / "policy").exists()):
-            raise ConfigError(
-                f"{folder} holds a run already: go on with --resume {folder}, or choose another "
-                "folder (--out)"
-            )
-        return
-    if not config.exists():
-        raise ConfigError(f"{folder} is not a run that can be resumed: it has no config.toml")
-    # servers may have moved, and another engine samples the same
-    if replace(load_recipe(config), engine=recipe.engine) != recipe:
-        raise ConfigError(f"the run in {folder} has another recipe: resume it with {config}")
-    started = read_manifest(folder)
-    for key, kind in (("data_hash", "problems"), ("rewards", "rewards")):
-        if started.get(key) != facts[key]:
-            raise ConfigError(
-                f"the run in {folder} was started with other {kind}: resume it with the same ones"
-            )
-
-
-def _load(
-    recipe: Recipe, policy: Policy | str | Path | None, folder: Path, *, resume: bool
-) -> Policy:
-    """The policy to train: given, named by the recipe, or that of the newest checkpoint."""
-    if resume and not recipe.lora.rank:
-        policy = latest_checkpoint(folder / "checkpoints")
-    policy = policy if isinstance(policy, Policy) else load_policy(policy or recipe.model or None)
-    wrong = {str(p.dtype) for p in policy.model.parameters()} - {"torch.float32"}
-    if wrong:
-        raise ConfigError(
-            f"the policy has {', '.join(sorted(wrong))} weights: training adds steps that those "
-            "cannot hold; give a float32 policy, such as load_policy makes"
-        )
-    if has_adapter(policy.model):
-        raise ConfigError(
-            "the policy has adapters already: save it with save_policy, which merges them, and "
-            "train what is in that folder"
-        )
-    policy.model.eval()  # dropout would make the trainer's log-probs differ from the sampler's
-    check_output_head(policy.model)
-    return policy
-
-
-def _check_weights(policy: Policy, ranks: Ranks) -> None:
-    """Refuse ranks that would each train another policy."""
-    if ranks.world > 1 and len(set(ranks.exchange(policy.fingerprint()))) > 1:
-        raise ConfigError(
-            "the ranks have different weights: give the policy as a folder or a hub id, or build "
-            "it with the same seed on every rank"
-        )
-
-
-def _replica(policy: Policy, recipe: Recipe) -> Policy:
-    """The whole weights, which an engine samples from or takes a copy of."""
-    model = copy.deepcopy(policy.model)
-    if recipe.engine.kind == "vllm":
-        model.to("cpu")  # type: ignore[arg-type]  # transformers wraps it and loses its type
-    return replace(policy, model=model)
-
-
-def _open_run(
-    recipe: Recipe,
-    method: Method,
-    policy: Policy,
-    folder: Path,
-    facts: Mapping[str, Any],
-    ranks: Ranks,
-    *,
-    resume: bool,
-) -> _Run:
-    """Make a new run's folder, or read what the newest checkpoint holds besides the weights."""
-    is_adapted = recipe.lora.rank > 0
-    reference, step = None, 0
-    fingerprint = policy.fingerprint() if is_adapted or not resume else ""
-    if is_adapted:
-        _adapt(policy, recipe, folder, fingerprint, resume=resume)
-        reference = policy.model if method.needs_reference else None
-    elif method.needs_reference:
-        reference = _reference(policy, folder / "reference", ranks, resume=resume)
-    if ranks.is_sharded:
-        shard(policy.model)
-    optimizer = torch.optim.AdamW(
-        [parameter for parameter in policy.model.parameters() if parameter.requires_grad],
-        lr=recipe.optimizer.lr,
-        weight_decay=recipe.optimizer.weight_decay,
-    )
-    if resume:
-        state = load_state(latest_checkpoint(folder / "checkpoints"))
-        load_optimizer(optimizer, state["optimizer"])
-        step = int(state["step"])
-    elif ranks.is_first:
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # of a run that got nowhere
-        model = Path(policy.name).name  # a manifest names no folder
-        start = {"model": model, "policy_fingerprint": fingerprint, "seed": recipe.seed}
-        write_manifest(folder, {**facts, **start})
-    run = _Run(
-        recipe=recipe,
-        method=method,
-        policy=policy,
-        reference=reference,
-        optimizer=optimizer,
-        log=_open_log(recipe, folder, step, ranks, resume=resume),
-        folder=folder,
-        ranks=ranks,
-        step=step,
-    )
-    if not resume:
-        run.save()
-        if ranks.is_first:  # written last: a folder that holds a config can be resumed
-            write_whole(folder / "config.toml", to_toml(recipe))
-    return run
-
-
-def _adapt(policy: Policy, recipe: Recipe, folder: Path, fingerprint: str, *, resume: bool) -> None:
-    """Put a new adapter into the policy, or that of the newest checkpoint into the same policy."""
-    if resume and read_manifest(folder)["policy_fingerprint"] != fingerprint:
-        raise ConfigError(
-            f"the run in {folder} adapts other weights than those of {policy.name}: resume it "
-            "with the policy that it was started with"
-        )
-    lora = recipe.lora
-    add_adapter(
-        policy.model,
-        rank=lora.rank,
-        alpha=lora.alpha,
-        target=lora.target,
-        seed=recipe.seed,
-        base=policy.name,
-    )
-    if resume:
-        load_adapter(policy.model, latest_checkpoint(folder / "checkpoints"))
-
-
-def _open_log(recipe: Recipe, folder: Path, step: int, ranks: Ranks, *, resume: bool) -> RunLog:
-    trackers: list[Tracker] = []
-    if recipe.log.wandb and ranks.is_first:
-        config = asdict(recipe)
-        trackers = [WandbTracker(recipe.log.wandb, folder, config, is_resumed=resume)]
-    return RunLog(folder, last_step=step, is_writing=ranks.is_first, trackers=trackers)
-
-
-def _reference(policy: Policy, folder: Path, ranks: Ranks, *, resume: bool) -> PreTrainedModel:
-    """The policy that the run started from; kept in a folder, for a resume has lost it."""
-    if not resume and ranks.is_first:
-        with whole_folder(folder) as draft:
-            save_policy(policy, draft)
-    model = load_policy(folder).model if resume else copy.deepcopy(policy.model)
-    if ranks.is_sharded:
-        shard(model)
-    return model
 
 
 def _source(

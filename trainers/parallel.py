@@ -117,11 +117,11 @@ class Ranks:
                 dist.all_reduce(total)
         return total
 
-    def add_up_gradients(self, model: torch.nn.Module) -> None:
+    def add_up_gradients(self, parameters: Sequence[Tensor]) -> None:
         """Give every rank the sum of all gradients, in exchanges of bounded size."""
         if self.world == 1 or self.is_sharded:  # shards are added up as the gradients are made
             return
-        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         bucket: list[Tensor] = []
         for gradient in gradients:
             if bucket and sum(g.numel() for g in bucket) + gradient.numel() > BUCKET_ELEMENTS:

@@ -160,6 +160,14 @@ class OptimizerConfig:
     """On several ranks: all weights on each, or a shard of them on each (FSDP2)."""
     micro_batch_tokens: int = 16_384
     """Prompt and completion tokens, padding included, in one forward pass."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the weights; ``bfloat16`` ones are rounded float32 masters, which the optimizer keeps."""
+    state: Literal["float32", "8bit"] = "float32"
+    """AdamW's two moments of each weight."""
+    is_offloaded: bool = False
+    """Keep the moments and masters on the CPU while the engine samples."""
+    is_checkpointing: bool = False
+    """Keep only the input of each layer for the backward pass, and run the layer again there."""
 
     def __post_init__(self) -> None:
         _require(0 < self.lr < inf, f"optimizer.lr must be above 0, got {self.lr}")
@@ -178,6 +186,11 @@ class OptimizerConfig:
         _require(
             self.warmup_steps >= 0,
             f"optimizer.warmup_steps must be 0 or more, got {self.warmup_steps}",
+        )
+        _require(
+            not (self.state == "8bit" and self.sharding == "sharded"),
+            "optimizer.state = 8bit is for whole weights: its blocks do not end where shards do; "
+            "set optimizer.sharding to replicated or optimizer.state to float32",
         )
 
 

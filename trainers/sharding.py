@@ -9,15 +9,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PreTrainedModel
 
 from mathrl.errors import ConfigError
 
 
-def shard(model: PreTrainedModel) -> None:
+def shard(model: PreTrainedModel, *, dtype: torch.dtype | None = None) -> None:
     """Give each rank its shard of the weights, in place.
+
+    Args:
+        model: The model.
+        dtype: What the weights are rounded to for a pass; gradients are then added up in float32.
+            None: passes are in the weights' own type.
 
     Raises:
         ConfigError: The output head is the embedding, or the layers cannot be found.
@@ -34,9 +39,12 @@ def shard(model: PreTrainedModel) -> None:
             f"{type(model).__name__} has no list of layers to shard: set optimizer.sharding to "
             "replicated"
         )
+    precision = MixedPrecisionPolicy()
+    if dtype is not None:
+        precision = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     for module in (*layers, decoder, head):
         # by default a root stays whole after a pass without a gradient, such as the reference's
-        fully_shard(module, reshard_after_forward=True)
+        fully_shard(module, reshard_after_forward=True, mp_policy=precision)
     for part in model.modules():
         if isinstance(part, FSDPModule):
             part.set_gradient_divide_factor(1.0)

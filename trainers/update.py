@@ -11,6 +11,7 @@ from mathrl.trainers.coefficients import TokenBatch, clipped_sides, sequence_rat
 from mathrl.trainers.divergences import k3
 from mathrl.trainers.logprobs import Scores, score_completions
 from mathrl.trainers.methods import Method
+from mathrl.trainers.optimizer import set_learning_rate, stepped
 from mathrl.trainers.parallel import ALONE, Ranks
 from mathrl.trainers.recipe import OptimizerConfig, Recipe
 from mathrl.trainers.sharding import whole
@@ -74,7 +75,7 @@ def update(
     if batch.old_logprobs_BT is None:
         batch.old_logprobs_BT = seen_BT
     stats.average(int(batch.mask_BT.sum()), ranks)
-    _step(model, optimizer, stats, recipe.optimizer.max_grad_norm, ranks)
+    _step(optimizer, stats, recipe.optimizer.max_grad_norm, ranks)
     return stats
 
 
@@ -101,22 +102,18 @@ def learning_rate(config: OptimizerConfig, update_index: int, total: int) -> flo
 
 
 def _step(
-    model: PreTrainedModel,
-    optimizer: torch.optim.Optimizer,
-    stats: UpdateStats,
-    max_grad_norm: float,
-    ranks: Ranks,
+    optimizer: torch.optim.Optimizer, stats: UpdateStats, max_grad_norm: float, ranks: Ranks
 ) -> None:
-    for parameter in model.parameters():  # a step without a gradient still moves by momentum
-        if parameter.grad is None and parameter.requires_grad:
+    parameters = stepped(optimizer)
+    for parameter in parameters:  # a step without a gradient still moves by momentum
+        if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    ranks.add_up_gradients(model)
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+    ranks.add_up_gradients(parameters)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
     stats.grad_norm = float(whole(norm))
     stats.is_skipped = not math.isfinite(stats.grad_norm)
     if not stats.is_skipped:
-        for group in optimizer.param_groups:
-            group["lr"] = stats.lr
+        set_learning_rate(optimizer, stats.lr)
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 

@@ -58,7 +58,7 @@ class Stepper:
         self.stores: list[Any] = list(cache.layers)
         self.embed = decoder.embed_tokens.weight
         self.norm = decoder.norm.weight
-        self.head = merged_weight(model.get_output_embeddings())
+        self.head = model.get_output_embeddings()
         self.layers = [_fused(layer) for layer in decoder.layers]
         positions_1C = torch.arange(capacity, device=self.embed.device)[None, :]
         cos_1CE, sin_1CE = decoder.rotary_emb(self.embed, positions_1C)
@@ -94,9 +94,16 @@ class Stepper:
             gate_up = functional.linear(self._norm(hidden_BD, layer.norm_2), layer.gate_up)
             gate, up = gate_up.chunk(2, dim=-1)
             hidden_BD = hidden_BD + functional.linear(functional.silu(gate) * up, layer.down)
-        return functional.linear(self._norm(hidden_BD, self.norm), self.head)
+        logits_BV: Tensor = self.head(self._norm(hidden_BD, self.norm))
+        return logits_BV
 
     def _norm(self, hidden_BD: Tensor, weight_D: Tensor) -> Tensor:
+        if hidden_BD.dtype == torch.bfloat16:
+            # rounded where the model rounds: torch's own is 4 times as far from its log-probs
+            exact_BD = functional.rms_norm(
+                hidden_BD.float(), weight_D.shape, eps=self.config.rms_norm_eps
+            )
+            return weight_D * exact_BD.bfloat16()
         return functional.rms_norm(hidden_BD, weight_D.shape, weight_D, self.config.rms_norm_eps)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from mathrl.adapters import merged_weights
 from mathrl.engines.base import Capabilities, SampleRequest, SamplingParams, checked_prompt
 from mathrl.engines.choice import EngineConfig
 from mathrl.engines.decode import decode_completion
@@ -104,7 +105,7 @@ class VLLMEngine:
         self.policy, self.policy_version = policy, version
         self._wake("weights")
         self._llm.collective_rpc("reset_weights")
-        weights = policy.model.state_dict().items()
+        weights = merged_weights(policy.model).items()
         self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
         self._wake("kv_cache")
         self._is_asleep = False

@@ -8,6 +8,9 @@ from mathrl.engines import SampleRequest, SamplingParams
 from mathrl.engines.local import LocalEngine
 from mathrl.policy import load_policy
 
+LOADING = threading.Lock()
+"""transformers sets switches of the whole process while it loads a model."""
+
 
 class FakeServer(ThreadingHTTPServer):
     """Samples with the local engine from the weights that it was told to load."""
@@ -57,7 +60,8 @@ class Handler(BaseHTTPRequestHandler):
             self.complete(body)
             return
         if self.path == "/collective_rpc" and not self.server.is_deaf:
-            policy = load_policy(body["kwargs"]["weights_path"], device="cpu")
+            with LOADING:
+                policy = load_policy(body["kwargs"]["weights_path"], device="cpu")
             self.server.engine = LocalEngine(policy)
         elif self.path == "/update_weight_version":
             self.server.version = body["new_version"]

@@ -17,11 +17,14 @@ from mathrl.schema import Completion, Problem, Rollout, Score
 from mathrl.trainers import load_recipe, parallel, train
 from mathrl.trainers.batch import assemble
 from mathrl.trainers.methods import build_method
+from mathrl.trainers.offload import offloaded, state_bytes
+from mathrl.trainers.optimizer import prepare, stepped
 from mathrl.trainers.parallel import start_ranks, stop_ranks
 from mathrl.trainers.sharding import shard, whole
 from mathrl.trainers.tiny import untrained_policy
 from mathrl.trainers.update import update
 
+LORA = ("lora.rank=2",)
 CASES = [
     ("plain", "demo"),
     ("zero-spread", "dapo"),
@@ -40,6 +43,7 @@ SETTINGS = [
     "optimizer.lr=0.01",
     "checkpoint.every=2",
 ]
+MEMORY = ("optimizer.dtype=bfloat16", "optimizer.is_checkpointing=true")
 
 
 def rollouts(case: str) -> list[Rollout]:
@@ -107,6 +111,36 @@ def adapt(model):
     return model
 
 
+def bfloat16_step(*, is_sharded: bool = False) -> dict[str, object]:
+    """A bfloat16 model's gradient, its float32 weights after a step, and its state offloaded."""
+    ranks = start_ranks(is_sharded=is_sharded)
+    recipe = load_recipe("demo", ["loss.beta=0", "optimizer.micro_batch_tokens=40", *MEMORY])
+    model = untrained_policy(hidden_size=64, num_layers=2).model
+    optimizer = prepare(model, recipe.optimizer, is_sharded=ranks.is_sharded)
+    seen: list[torch.Tensor] = []
+
+    def keep(*_: object) -> None:
+        seen.append(torch.cat([whole(weight.grad).flatten() for weight in stepped(optimizer)]))
+
+    optimizer.register_step_pre_hook(keep)
+    method = build_method(recipe)
+    batch = assemble(rollouts("plain"), method, recipe, None, model, ranks)
+    update(model, optimizer, batch, method, recipe, lr=1e-3, ranks=ranks)
+    weights = torch.cat([whole(each.detach()).flatten() for each in stepped(optimizer)])
+    state = state_bytes(model, optimizer)
+    before = [each.clone() for each in state]
+    with offloaded(model, optimizer):
+        left = sum(each.untyped_storage().nbytes() for each in state)
+    after = state_bytes(model, optimizer)
+    return {
+        "gradient": seen[0],
+        "weights": weights,
+        "num_state_bytes": sum(each.numel() for each in before),
+        "num_bytes_left": left,
+        "is_state_back": all(torch.equal(a, b) for a, b in zip(before, after, strict=True)),
+    }
+
+
 def even_share(completions, completion_ids, **columns):
     """The share of tokens with an even id."""
     return [sum(token % 2 == 0 for token in ids) / len(ids) for ids in completion_ids]
@@ -126,11 +160,12 @@ def run(
     resume: bool = False,
     reward=even_share,
     sharding: str = "replicated",
-    rank: int = 0,
+    settings: tuple[str, ...] = (),
 ):
-    settings = [*SETTINGS, f"optimizer.sharding={sharding}", f"lora.rank={rank}"]
-    recipe = load_recipe("demo", settings)
-    policy = None if resume and not rank else untrained_policy(hidden_size=64, num_layers=2)
+    recipe = load_recipe("demo", [*SETTINGS, f"optimizer.sharding={sharding}", *settings])
+    # the base of an adapter is not in its checkpoint
+    is_needed = not resume or recipe.lora.rank > 0
+    policy = untrained_policy(hidden_size=64, num_layers=2) if is_needed else None
 
     def stop(record):
         if record["kind"] == "train" and record["step"] == steps < 4:
@@ -176,9 +211,14 @@ def main() -> None:
     run(out / "half", steps=2)
     run(out / "whole-sharded", sharding="sharded")
     run(out / "half-sharded", steps=2, sharding="sharded")
-    run(out / "lora-half", steps=2, rank=2)
-    run(out / "lora-half-sharded", steps=2, sharding="sharded", rank=2)
-    run(out / "lora-sharded", sharding="sharded", rank=2)
+    run(out / "lora-half", steps=2, settings=LORA)
+    run(out / "lora-half-sharded", steps=2, sharding="sharded", settings=LORA)
+    run(out / "lora-sharded", sharding="sharded", settings=LORA)
+    torch.save(bfloat16_step(), out / f"bfloat16-replicated-{rank}.pt")
+    torch.save(bfloat16_step(is_sharded=True), out / f"bfloat16-sharded-{rank}.pt")
+    run(out / "memory", sharding="sharded", settings=MEMORY)
+    run(out / "half-memory", steps=2, sharding="sharded", settings=MEMORY)
+    run(out / "half-memory", resume=True, sharding="sharded", settings=MEMORY)
     stop_ranks()
 
 

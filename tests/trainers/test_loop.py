@@ -19,7 +19,7 @@ from mathrl import arithmetic
 from mathrl.engines.local import LocalEngine
 from mathrl.errors import ConfigError, GradingError
 from mathrl.policy import load_policy
-from mathrl.trainers import load_recipe, loop, train
+from mathrl.trainers import load_recipe, loop, run, train
 from mathrl.trainers.runlog import read_records
 
 SETTINGS = [
@@ -253,12 +253,10 @@ def test_rollouts_tell_the_policy_that_wrote_them_also_after_a_resume(policy, tm
         assert {row["policy_version"] for row in rows} == {step - 1}
 
 
-def press_ctrl_c_in(monkeypatch, name, at_call):
-    """Send a real SIGINT at the start of the n-th call of a function of the loop."""
-    from mathrl.trainers import loop
-
+def press_ctrl_c_in(monkeypatch, name, at_call, module=loop):
+    """Send a real SIGINT at the start of the n-th call of a function that a module calls."""
     calls = []
-    real = getattr(loop, name)
+    real = getattr(module, name)
 
     def pressed(*args, **kwargs):
         calls.append(1)
@@ -266,7 +264,7 @@ def press_ctrl_c_in(monkeypatch, name, at_call):
             os.kill(os.getpid(), signal.SIGINT)
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(loop, name, pressed)
+    monkeypatch.setattr(module, name, pressed)
 
 
 def test_ctrl_c_between_two_updates_waits_for_the_second(policy, tmp_path, monkeypatch):
@@ -427,7 +425,7 @@ def test_the_docs_explain_every_metric_of_a_step(policy, tmp_path):
 
 
 def test_a_second_ctrl_c_while_saving_waits_for_the_checkpoint(policy, tmp_path, monkeypatch):
-    press_ctrl_c_in(monkeypatch, "save_checkpoint", at_call=3)  # after steps 0 and 2: Ctrl-C's
+    press_ctrl_c_in(monkeypatch, "save_checkpoint", 3, run)  # after steps 0 and 2: Ctrl-C's
     with pytest.raises(KeyboardInterrupt):
         start(policy, tmp_path / "run", on_record=StopAt(3))
     assert (tmp_path / "run" / "checkpoints" / "step-000003").is_dir()

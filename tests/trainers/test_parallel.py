@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from mathrl.trainers.parallel import Ranks, by_weight, owners_of_groups
 from mathrl.trainers.runlog import read_records
-from tests.trainers.ranks_worker import CASES, one_step, run
+from tests.trainers.ranks_worker import CASES, LORA, bfloat16_step, one_step, run
 
 WORKER = Path(__file__).with_name("ranks_worker.py")
 LIMIT_S = 240
@@ -94,12 +94,12 @@ def test_two_ranks_train_the_adapters_of_one(pairs, sharding):
 
 @pytest.mark.slow
 def test_adapters_trained_on_two_ranks_and_their_resume_on_one(work, tmp_path):
-    run(tmp_path / "alone", rank=2)
+    run(tmp_path / "alone", settings=LORA)
     finished = [work / "lora-sharded"]
     for half, sharding in (("lora-half", "replicated"), ("lora-half-sharded", "sharded")):
         folder = tmp_path / half
         shutil.copytree(work / half, folder)
-        run(folder, resume=True, sharding=sharding, rank=2)
+        run(folder, resume=True, sharding=sharding, settings=LORA)
         finished.append(folder)
     alone = load_file(tmp_path / "alone" / "adapter" / "adapter_model.safetensors")
     merged = weights(tmp_path / "alone")
@@ -134,6 +134,34 @@ def test_a_run_on_two_ranks_and_its_resume_on_one(work, tmp_path):
     rewards = [[record["reward/mean"] for record in each] for each in records]
     assert rewards[0] == pytest.approx(rewards[1]) and len(rewards[1]) == 4  # one rank writes
     assert all(record["loss/sampler_gap_max"] < 1e-4 for each in records for record in each)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["replicated", "sharded"])
+def test_two_ranks_add_up_bfloat16_gradients_in_float32(work, sharding):
+    alone = bfloat16_step()
+    for rank in range(2):
+        found = torch.load(work / f"bfloat16-{sharding}-{rank}.pt")
+        assert found["gradient"].dtype == found["weights"].dtype == torch.float32
+        # each rank's passes round to 8 bits
+        gap = (found["gradient"] - alone["gradient"]).norm()
+        assert gap <= 2**-7 * alone["gradient"].norm()
+        assert not torch.equal(found["weights"].bfloat16().float(), found["weights"])
+        # moments and masters, or the moments of half of the weights (and of padding)
+        size = alone["num_state_bytes"] / (3 if sharding == "sharded" else 1)
+        assert found["num_state_bytes"] == pytest.approx(size, rel=1e-3)
+        assert found["num_bytes_left"] == 0 and found["is_state_back"]
+
+
+@pytest.mark.slow
+def test_bfloat16_shards_are_resumed_to_the_last_bit(work):
+    for part in ("policy", "checkpoints/step-000004"):
+        whole, resumed = (
+            load_file(work / run / part / "model.safetensors") for run in ("memory", "half-memory")
+        )
+        dtype = torch.bfloat16 if part == "policy" else torch.float32
+        for name, tensor in whole.items():
+            assert tensor.dtype == dtype and torch.equal(tensor, resumed[name])
 
 
 @pytest.mark.slow
