@@ -6,6 +6,7 @@ stays true when its code changes. Two layers are run; the others keep what the s
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,10 @@ from transformers import AutoModelForCausalLM, DynamicCache, PretrainedConfig
 
 TOKENS = 64
 """Of a traced pass: a multiple of what kernels align to."""
+
+
+KeptBytes = Callable[[int, int], float]
+"""(tokens of a prompt in the cache, new tokens behind it) -> bytes that a row keeps"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +67,7 @@ def trace(
     with FakeTensorMode():
         first = _Trace(config, 1, dtype)
         second = _Trace(config, 2, dtype)
-        layers = config.num_hidden_layers
+        layers = int(config.num_hidden_layers)
 
         def kept(prompt: int, new: int) -> float:
             one = first.kept_bytes(prompt, new)
@@ -74,25 +79,23 @@ def trace(
         )
 
 
-def _solve_alone(kept: Any) -> Kept:
+def _solve_alone(kept: KeptBytes) -> Kept:
     """The two unknowns of a pass in which all that is seen is new."""
     short, long = kept(0, TOKENS), kept(0, 2 * TOKENS)
     per_pair = (long - 2 * short) / (2 * TOKENS**2)
     return Kept(per_token=short / TOKENS - per_pair * TOKENS, per_pair=per_pair)
 
 
-def _solve_behind(kept: Any) -> Kept:
+def _solve_behind(kept: KeptBytes) -> Kept:
     """The three unknowns of a pass behind a cache, from three passes."""
     n = TOKENS
     base, longer_prompt, longer_row = kept(n, n), kept(2 * n, n), kept(n, 2 * n)
     # bytes = a new + c context + m new context, with context = prompt + new
     prompt_step = (longer_prompt - base) / n  # c + m n
     row_step = (longer_row - base) / n  # a + c + 4 m n
-    rest = base / n - 2 * prompt_step  # a + 2 c + 2 m n - 2 c - 2 m n
-    per_pair = (row_step - rest - prompt_step) / (3 * n)
-    return Kept(
-        per_token=rest, per_context=prompt_step - per_pair * n, per_pair=per_pair
-    )
+    per_token = base / n - 2 * prompt_step  # a
+    per_pair = (row_step - per_token - prompt_step) / (3 * n)
+    return Kept(per_token=per_token, per_context=prompt_step - per_pair * n, per_pair=per_pair)
 
 
 class _Trace:
@@ -122,18 +125,15 @@ class _Trace:
 
     def kv_elements(self) -> int:
         """Keys and values that the cache holds of one token, in one layer."""
-        return sum(
-            states.numel() // states.shape[2]
-            for layer in self._filled_cache(1).layers[:1]
-            for states in (layer.keys, layer.values)
-        )
+        layer = _layers(self._filled_cache(1))[0]
+        return int(layer.keys.numel() + layer.values.numel())
 
     def _filled_cache(self, prompt: int) -> DynamicCache:
         """The keys and values of a prompt as leaves, as training hands them on."""
         cache = DynamicCache(config=self.config)
         if prompt:
             self._forward(cache, 0, prompt)
-            for layer in cache.layers:
+            for layer in _layers(cache):
                 # the gather that gives each row its prompt has a gradient and keeps nothing
                 layer.keys = layer.keys.detach().requires_grad_().clone()
                 layer.values = layer.values.detach().requires_grad_().clone()
@@ -147,8 +147,14 @@ class _Trace:
         )
 
 
+def _layers(cache: DynamicCache) -> list[Any]:
+    """The layers of a cache, each of which holds keys and values here."""
+    return list(cache.layers)
+
+
 def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    """What tells storages apart: those of fake tensors have no address."""
+    return int(tensor.untyped_storage()._cdata)
 
 
 def _cut(config: PretrainedConfig, num_layers: int) -> PretrainedConfig:

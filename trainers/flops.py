@@ -66,9 +66,7 @@ def padded_pass(*, num_rows: int, prompt: float, completion: float) -> Pass:
         completion: Tokens of a completion.
     """
     length = prompt + completion
-    return Pass(
-        tokens=num_rows * length, scored=num_rows * completion, pairs=num_rows * length**2
-    )
+    return Pass(tokens=num_rows * length, scored=num_rows * completion, pairs=num_rows * length**2)
 
 
 def decoding_pass(*, num_prompts: int, num_rows: int, prompt: float, completion: float) -> Pass:

@@ -20,6 +20,7 @@ from mathrl.trainers.logprobs import can_share_prompts
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 """Names that configurations give to the number of experts."""
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelShape:
     """What planning knows of a causal language model; sizes are in elements."""
@@ -109,9 +110,11 @@ def _read_config(source: str) -> PretrainedConfig:
     if not path.exists() and (source.count("/") > 1 or source.startswith((".", "/", "~"))):
         raise ConfigError(f"no such model folder: {source}")
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(str(path) if path.exists() else source)
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            str(path) if path.exists() else source
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f"cannot read the configuration of {source}; a folder with its config.json is enough: "
             f"{reason}"
@@ -129,7 +132,7 @@ def _check_config(config: PretrainedConfig, name: str) -> None:
             )
     missing = [
         key
-        for key in ("num_hidden_layers", "hidden_size", "num_attention_heads")
+        for key in ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size")
         if not isinstance(getattr(config, key, None), int) or getattr(config, key) < 1
     ]
     if missing:
@@ -146,17 +149,18 @@ def _check_model(model: Any, name: str) -> None:
             f"{name} ({model.config.model_type}) is an encoder: it sees what comes after a token, "
             "so it cannot be trained to write"
         )
+    empty = [key for key, weight in model.named_parameters() if not weight.numel()]
+    if empty:
+        raise ConfigError(f"{name} has a weight without elements: {empty[0]}")
 
 
 def _query_elements(config: PretrainedConfig) -> int:
     """Elements of all queries of a token in one layer."""
     head_size = getattr(config, "head_dim", None)
-    heads: int = config.num_attention_heads
-    return heads * (head_size or config.hidden_size // heads)
+    heads = config.num_attention_heads
+    return int(heads * (head_size or config.hidden_size // heads))
 
 
-def _num_outputs(linear: torch.nn.Module) -> int:
+def _num_outputs(linear: torch.nn.Linear | Conv1D) -> int:
     """Outputs of a linear map; GPT-2's holds its weight the other way round."""
-    return int(linear.nf if isinstance(linear, Conv1D) else linear.out_features)  # type: ignore
-
-
+    return int(linear.weight.shape[1 if isinstance(linear, Conv1D) else 0])

@@ -166,7 +166,11 @@ def training_shape(
 
 
 def _check(model: ModelShape, longest: int, prompt: int, mean: float, num_gpus: int) -> None:
-    for name, value in (("prompt-tokens", prompt), ("completion-tokens", mean), ("num-gpus", num_gpus)):
+    for name, value in (
+        ("prompt-tokens", prompt),
+        ("completion-tokens", mean),
+        ("num-gpus", num_gpus),
+    ):
         if not value >= 1:
             raise ConfigError(f"--{name} must be at least 1, got {value:g}")
     if mean > longest:
@@ -271,7 +275,7 @@ def _sample(shape: TrainingShape) -> dict[str, float]:
     return {
         **held,
         "sampler": held.get("sampler", 0.0) + cache,
-        "working space": max(drawing, prompts * _layer_bytes(shape, wide=3)),
+        "working space": max(drawing, prompts * _layer_bytes(shape, wide=3, hidden=4)),
     }
 
 
@@ -303,7 +307,7 @@ def _passing(shape: TrainingShape, length: float) -> dict[str, float]:
     rows, width = widest_micro_batch(shape, length)
     kv_bytes = shape.model.activations.kv_elements * shape.weight_bytes
     context = rows * (shape.prompt_tokens + length) if shape.is_shared else 0.0
-    in_layers = context * kv_bytes + rows * width * _layer_bytes(shape, wide=3)
+    in_layers = context * kv_bytes + rows * width * _layer_bytes(shape, wide=3, hidden=4)
     return {
         "activations": _prompt_tokens_at_once(shape) * kv_bytes if shape.is_shared else 0.0,
         **_at_head_or_in_layers(shape, rows * length, in_layers),
@@ -316,7 +320,7 @@ def _training(shape: TrainingShape, length: float) -> dict[str, float]:
     scored = rows * length
     kept = shape.model.activations
     kv_bytes = kept.kv_elements * shape.weight_bytes
-    in_layers = rows * width * _layer_bytes(shape, wide=2)
+    in_layers = rows * width * _layer_bytes(shape, wide=2, hidden=2)
     if shape.is_checkpointing:
         inputs = rows * width * shape.model.hidden_size * shape.weight_bytes
         layer = kept.alone.num_bytes(rows, width, width) / shape.model.num_layers
@@ -331,8 +335,9 @@ def _training(shape: TrainingShape, length: float) -> dict[str, float]:
             prompts / shape.prompt_tokens, shape.prompt_tokens, shape.prompt_tokens
         )
         activations += prompts * kv_bytes  # what the prompts' keys and values gather
-        # heads that share keys repeat them for a kernel with a mask, beside those of the cache
-        in_layers = max(in_layers, rows * context * kv_bytes)
+        if kept.behind.per_context > kv_bytes:
+            # heads that share keys keep a repeated copy, and the cache's is there until the end
+            in_layers = max(in_layers, rows * context * kv_bytes)
     return {"activations": activations, **_at_head_or_in_layers(shape, scored, in_layers)}
 
 
@@ -354,9 +359,10 @@ def _at_head_or_in_layers(
     return {"working space": in_layers + (waiting if model.is_tied else 0.0)}
 
 
-def _layer_bytes(shape: TrainingShape, *, wide: int) -> float:
-    """Of a token, what a layer computes and drops again: ``wide`` of its widest tensors."""
-    elements = wide * shape.model.widest + 2 * shape.model.hidden_size
+def _layer_bytes(shape: TrainingShape, *, wide: int, hidden: int) -> float:
+    """Of a token, what a layer computes and drops again: some of its widest tensors, and some as
+    wide as its hidden states; how many was seen in the peaks of real passes."""
+    elements = wide * shape.model.widest + hidden * shape.model.hidden_size
     return elements * shape.weight_bytes
 
 

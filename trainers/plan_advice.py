@@ -12,6 +12,8 @@ from typing import Any
 from mathrl.trainers.plan import TrainingShape, plan_memory
 from mathrl.trainers.recipe import Recipe
 
+WORTH_SAYING = 0.99
+"""A change that leaves more than this of the memory is not shown."""
 MAX_GPUS = 4096
 """Where the search for a number of GPUs gives up."""
 
@@ -79,7 +81,7 @@ def advise(recipe: Recipe, shape_of: ShapeOf, *, num_gpus: int, capacity: float)
         return Advice(alone=(), fitting=None, most_tokens=most_tokens)
     alone = [search.attempt((change,), num_gpus) for change in search.changes(num_gpus)]
     return Advice(
-        alone=tuple(attempt for attempt in alone if attempt.peak < now.peak),
+        alone=tuple(attempt for attempt in alone if attempt.peak < WORTH_SAYING * now.peak),
         fitting=search.cheapest(num_gpus) or search.fewest_gpus(num_gpus),
         most_tokens=most_tokens,
     )

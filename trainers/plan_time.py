@@ -31,7 +31,8 @@ LAUNCH_S = 1.2e-3
 """To start a layer's kernels one by one: 25 tokens a second with the 32 layers of Llama-7B on an
 A100, before anything is compiled (PyTorch's article on gpt-fast)."""
 STEP_PASSES = 23
-"""Times that clipping and AdamW read or write a float32 a parameter, one operation after another."""
+"""Times that clipping and AdamW, one operation after another, read or write a float32 for each
+parameter."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,9 +100,7 @@ def _sampling(shape: TrainingShape, gpu: Gpu) -> PhaseTime:
     )
 
 
-def _phase(
-    shape: TrainingShape, gpu: Gpu, *, flops: float = 0.0, moved: float = 0.0
-) -> PhaseTime:
+def _phase(shape: TrainingShape, gpu: Gpu, *, flops: float = 0.0, moved: float = 0.0) -> PhaseTime:
     """Whatever takes longer, the operations or the bytes."""
     at_peak = flops / (gpu.tflops(shape.weight_bytes) * 1e12)
     in_memory = moved / (gpu.bandwidth_gbps * 1e9)

@@ -13,7 +13,6 @@ from mathrl.errors import ConfigError
 
 if TYPE_CHECKING:
     from mathrl.trainers.gpus import Gpu
-    from mathrl.trainers.plan_report import TrainingPlan
 
 DOES_NOT_FIT = 1
 PROMPT_TOKENS = 256

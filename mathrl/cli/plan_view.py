@@ -14,7 +14,7 @@ from mathrl.trainers.plan_report import TrainingPlan
 
 HEADINGS = {
     "sample": "sample",
-    "score": "score",
+    "score": "reference pass",
     "update": "update",
     "step": "AdamW",
 }
@@ -147,8 +147,12 @@ def _way_out(plan: TrainingPlan, fitting: Attempt | None) -> str:
 
 
 def _gib(size: float) -> str:
+    if size < 0.005 * GIB:
+        return "<0.01"
     return f"{size / GIB:,.2f}" if size < 10 * GIB else f"{size / GIB:,.1f}"
 
 
 def _seconds(seconds: float) -> str:
+    if seconds < 0.005:
+        return "<0.01"
     return f"{seconds:,.2f}" if seconds < 10 else f"{seconds:,.0f}"

@@ -21,8 +21,7 @@ from transformers import (
     Qwen2Config,
 )
 
-from mathrl.engines import SampleRequest, SamplingParams
-from mathrl.engines import local
+from mathrl.engines import SampleRequest, SamplingParams, local
 from mathrl.engines.local import LocalEngine
 from mathrl.policy import Policy
 from mathrl.trainers import flops, logprobs
@@ -101,9 +100,7 @@ def test_an_update_is_what_torch_counts(name, num_chunks, monkeypatch):
     with FlopCounterMode(display=False) as counter:
         for _, scores in score_completions(model, ROWS, Scoring()):
             scores.logprobs_BT.sum().backward()
-    done = shared_pass(
-        num_prompts=2, num_rows=len(ROWS), prompt=PROMPT, completion=COMPLETION
-    )
+    done = shared_pass(num_prompts=2, num_rows=len(ROWS), prompt=PROMPT, completion=COMPLETION)
     sizes = sizes_of(name)
     ours = update_flops(sizes, done, is_head_twice=num_chunks > 1)
     assert ours == counter.get_total_flops()
@@ -113,7 +110,7 @@ def test_fused_attention_goes_back_as_torch_counts_it():
     shape = (2, 4, 16, 8)  # rows, heads, tokens, head size
     forward = sdpa_flop_count(shape, shape, shape)
     backward = sdpa_backward_flop_count(shape, shape, shape, shape)
-    assert ATTENTION_BACKWARD_FACTOR == backward / forward
+    assert backward / forward == ATTENTION_BACKWARD_FACTOR
 
 
 def test_sampling_is_what_torch_counts(name, policy, monkeypatch):
@@ -129,8 +126,6 @@ def test_sampling_is_what_torch_counts(name, policy, monkeypatch):
     engine = LocalEngine(Policy(model=model, tokenizer=tokenizer, name="test"))
     with FlopCounterMode(display=False) as counter:
         list(engine.sample(requests, SamplingParams(max_new_tokens=COMPLETION)))
-    done = decoding_pass(
-        num_prompts=2, num_rows=len(ROWS), prompt=PROMPT, completion=COMPLETION
-    )
+    done = decoding_pass(num_prompts=2, num_rows=len(ROWS), prompt=PROMPT, completion=COMPLETION)
     sizes = sizes_of(name)
     assert forward_flops(sizes, done) == counter.get_total_flops()
