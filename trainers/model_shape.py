@@ -11,6 +11,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 from transformers.pytorch_utils import Conv1D
 
+from mathrl.engines.cache import preallocated_cache
+from mathrl.engines.step import can_step
 from mathrl.errors import ConfigError
 from mathrl.policy import EMBEDDED_POLICY
 from mathrl.trainers.activations import Activations, trace
@@ -38,6 +40,8 @@ class ModelShape:
     """The output head is the embedding."""
     is_shareable: bool
     """Prompts are forwarded once a group."""
+    is_fused: bool
+    """The local engine decodes with weights of its own, copied into fewer products."""
     max_positions: int | None
     """Tokens of prompt and completion together; None: no limit."""
     activations: Activations
@@ -96,6 +100,7 @@ def shape_of(
         widest=max(_num_outputs(m) for m in linears),
         is_tied=head is embedding,
         is_shareable=is_shareable,
+        is_fused=can_step(model, preallocated_cache(config, capacity=1)),
         max_positions=getattr(config, "max_position_embeddings", None),
         activations=trace(config, dtype=dtype, is_shared=is_shareable),
     )

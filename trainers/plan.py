@@ -271,11 +271,15 @@ def _sample(shape: TrainingShape) -> dict[str, float]:
     capacity = shape.prompt_tokens + shape.max_new_tokens
     cache = rows * capacity * shape.model.activations.kv_elements * shape.weight_bytes
     prompts = min(rows, shape.prompts_here) * shape.prompt_tokens
+    # as rows are dropped, a layer's cache is there three times: whole, what stays, its new place
+    dropping = 2 * cache / shape.model.num_layers
     drawing = rows * shape.model.vocab_size * DRAW_BYTES
+    prefill = prompts * _layer_bytes(shape, wide=3, hidden=4)
+    fused = shape.model.sizes.linear_parameters if shape.model.is_fused else 0
     return {
         **held,
-        "sampler": held.get("sampler", 0.0) + cache,
-        "working space": max(drawing, prompts * _layer_bytes(shape, wide=3, hidden=4)),
+        "sampler": held.get("sampler", 0.0) + cache + fused * shape.weight_bytes,
+        "working space": max(drawing, prefill, dropping),
     }
 
 

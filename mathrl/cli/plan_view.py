@@ -76,9 +76,8 @@ def _memory_table(plan: TrainingPlan) -> Table:
         cells = [phases[phase].get(item) for phase in phases]
         if any(cells):
             table.add_row(item, *("" if cell is None else _gib(cell) for cell in cells))
-    table.add_section()
     totals = [
-        f"{_gib(plan.memory.total(phase))}{'*' if phase == plan.memory.peak_phase else ' '}"
+        f"{'*' if phase == plan.memory.peak_phase else ''}{_gib(plan.memory.total(phase))}"
         for phase in phases
     ]
     table.add_row("total (* the peak)", *totals, style="bold")
@@ -87,15 +86,14 @@ def _memory_table(plan: TrainingPlan) -> Table:
 
 def _time_table(plan: TrainingPlan) -> Table:
     table = _table("a step", ["PFLOP a GPU", "limit, s", "expected, s"])
-    times = [*((HEADINGS[phase], time) for phase, time in plan.time.items())]
+    times = [(HEADINGS[phase], time) for phase, time in plan.time.items()]
     for name, time in times:
         table.add_row(
             name,
-            f"{time.flops / 1e15:,.2f}",
+            f"{time.flops / 1e15:,.2f}" if time.flops else "",
             _seconds(time.limit_s),
             f"{_seconds(time.low_s)} - {_seconds(time.high_s)}",
         )
-    table.add_section()
     low, high = (sum(getattr(time, key) for _, time in times) for key in ("low_s", "high_s"))
     table.add_row(
         "all",
@@ -149,7 +147,7 @@ def _way_out(plan: TrainingPlan, fitting: Attempt | None) -> str:
 def _gib(size: float) -> str:
     if size < 0.005 * GIB:
         return "<0.01"
-    return f"{size / GIB:,.2f}" if size < 10 * GIB else f"{size / GIB:,.1f}"
+    return f"{size / GIB:,.2f}"
 
 
 def _seconds(seconds: float) -> str:

@@ -7,6 +7,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
 
+from mathrl.engines import SampleRequest, SamplingParams
+from mathrl.engines.local import LocalEngine
 from mathrl.errors import ConfigError
 from mathrl.trainers import load_recipe
 from mathrl.trainers.activations import Activations, Kept
@@ -44,6 +46,7 @@ MODEL = ModelShape(
     widest=30,
     is_tied=False,
     is_shareable=True,
+    is_fused=False,
     max_positions=64,
     activations=Activations(
         alone=Kept(per_token=100), behind=Kept(per_token=90, per_context=5), kv_elements=8
@@ -140,6 +143,31 @@ def test_a_reference_pass_stays_below_the_plan_and_near_it(config):
     ours = sum(phase.get(key, 0.0) for key in ("activations", "working space", "logits"))
     peak = peak_bytes(lambda: all_logprobs(model, rows, recipe))
     assert 0.7 * ours <= peak <= 1.05 * ours
+
+
+@pytest.mark.parametrize("config", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_sampling_stays_below_the_plan_and_near_it(config, policy):
+    model = AutoModelForCausalLM.from_config(config).eval()
+    recipe = load_recipe(
+        "deepseekmath",
+        ["rollout.num_problems=2", "rollout.group_size=32", "rollout.max_new_tokens=48"],
+    )
+    shape = training_shape(recipe, shape_of(config, name="it"), prompt_tokens=32)
+    phase = plan_memory(shape).phases["sample"]
+    ours = phase["sampler"] + phase["working space"]
+    requests = [
+        SampleRequest(
+            problem_id=str(b // 32),
+            sample_index=b,
+            prompt="",
+            prompt_ids=tuple((b // 32 + t) % 60 for t in range(32)),
+            seed=b,
+        )
+        for b in range(64)
+    ]
+    engine = LocalEngine(replace(policy, model=model))
+    peak = peak_bytes(lambda: list(engine.sample(requests, SamplingParams(max_new_tokens=48))))
+    assert 0.8 * ours <= peak <= 1.05 * ours
 
 
 def test_adamw_makes_one_more_copy_as_it_steps_on_a_gpu():
