@@ -33,6 +33,7 @@ TIED = Qwen2Config(
     intermediate_size=352,
     tie_word_embeddings=True,
 )
+GROUPED = Qwen2Config(**SIZES, vocab_size=64, num_key_value_heads=2, intermediate_size=128)
 NARROW = LlamaConfig(**SIZES, vocab_size=64, num_key_value_heads=4, intermediate_size=512)
 
 MODEL = ModelShape(
@@ -93,16 +94,20 @@ def batch_of(num_prompts, group_size, prompt, completion):
     )
 
 
-@pytest.mark.parametrize("config", [WIDE, TIED, NARROW], ids=["wide", "tied", "narrow"])
-@pytest.mark.parametrize(("prompt", "completion"), [(96, 32), (16, 96)])
-def test_an_update_peaks_within_ten_percent_of_the_plan(config, prompt, completion):
+@pytest.mark.parametrize(
+    "config", [WIDE, TIED, GROUPED, NARROW], ids=["wide", "tied", "grouped", "narrow"]
+)
+@pytest.mark.parametrize(
+    ("prompt", "completion", "group_size"), [(96, 32, 8), (16, 96, 8), (96, 4, 64)]
+)
+def test_an_update_peaks_within_ten_percent_of_the_plan(config, prompt, completion, group_size):
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config).eval()
     recipe = load_recipe(
         "deepseekmath",
         [
             "rollout.num_problems=2",
-            "rollout.group_size=8",
+            f"rollout.group_size={group_size}",
             f"rollout.max_new_tokens={completion}",
             "optimizer.micro_batch_tokens=256",
             "loss.beta=0.0",
@@ -111,7 +116,8 @@ def test_an_update_peaks_within_ten_percent_of_the_plan(config, prompt, completi
     method, optimizer = build_method(recipe), torch.optim.AdamW(model.parameters(), lr=1e-6)
 
     def step():
-        update(model, optimizer, batch_of(2, 8, prompt, completion), method, recipe, lr=1e-6)
+        batch = batch_of(2, group_size, prompt, completion)
+        update(model, optimizer, batch, method, recipe, lr=1e-6)
 
     step()  # from then on the optimizer has its state
     shape = training_shape(
@@ -359,6 +365,13 @@ def test_advice_keeps_as_much_of_the_micro_batch_as_fits():
     assert advice.most_tokens == 2048
     alone = {attempt.changes[0].key: attempt.peak for attempt in advice.alone}
     assert alone["optimizer.micro_batch_tokens"] == peak_with(micro_batch_tokens=16)
+
+
+def test_of_two_changes_that_fit_alone_the_cheaper_is_taken():
+    no_reference = replace(RECIPE, loss=replace(RECIPE.loss, beta=0.0))
+    capacity = plan_memory(shape_by_hand(no_reference, 1)).peak
+    advice = advise(RECIPE, shape_by_hand, num_gpus=1, capacity=capacity)
+    assert [c.assignment for c in advice.fitting.changes] == ["optimizer.micro_batch_tokens=8192"]
 
 
 def test_a_dearer_change_comes_only_where_the_cheaper_ones_do_not_suffice():
