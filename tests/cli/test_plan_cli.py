@@ -77,7 +77,7 @@ def test_without_a_gpu_the_memory_is_told_alone(capsys):
 def test_the_memory_alone_is_enough_for_a_verdict(capsys):
     code, out, _ = run(capsys, "--gpu-memory", "24")
     assert code == 0
-    assert "of 24.0 GiB" in out
+    assert "of 24.00 GiB" in out
 
 
 def test_sharding_is_tried_on_several_gpus(capsys, model):
