@@ -139,12 +139,8 @@ def training_shape(
     if completion_tokens is None:
         completion_tokens = max(1.0, rollout.max_new_tokens / 2)
     is_sharded = optimizer.sharding == "sharded" and num_gpus > 1
-    _check(model, rollout.max_new_tokens, prompt_tokens, completion_tokens, num_gpus)
-    if is_sharded and model.is_tied:
-        raise ConfigError(
-            f"{model.name} ties its output head to its embeddings, which cannot be sharded apart: "
-            "set optimizer.sharding to replicated"
-        )
+    _check_lengths(model, rollout.max_new_tokens, prompt_tokens, completion_tokens)
+    _check_gpus(model, num_gpus, is_sharded=is_sharded)
     is_grpo = recipe.method == "grpo"
     has_reference = is_grpo and loss.beta > 0
     has_old_pass = has_reference and loss.kl_in == "reward"
@@ -165,13 +161,19 @@ def training_shape(
     )
 
 
-def _check(model: ModelShape, longest: int, prompt: int, mean: float, num_gpus: int) -> None:
-    for name, value in (
-        ("prompt-tokens", prompt),
-        ("completion-tokens", mean),
-        ("num-gpus", num_gpus),
-    ):
-        if not value >= 1:
+def _check_gpus(model: ModelShape, num_gpus: int, *, is_sharded: bool) -> None:
+    if num_gpus < 1:
+        raise ConfigError(f"--num-gpus must be at least 1, got {num_gpus}")
+    if is_sharded and model.is_tied:
+        raise ConfigError(
+            f"{model.name} ties its output head to its embeddings, which cannot be sharded apart: "
+            "set optimizer.sharding to replicated"
+        )
+
+
+def _check_lengths(model: ModelShape, longest: int, prompt: int, mean: float) -> None:
+    for name, value in (("prompt-tokens", prompt), ("completion-tokens", mean)):
+        if not value >= 1:  # nan is not
             raise ConfigError(f"--{name} must be at least 1, got {value:g}")
     if mean > longest:
         raise ConfigError(

@@ -12,7 +12,9 @@ import click
 from mathrl.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mathrl.trainers import Recipe
     from mathrl.trainers.gpus import Gpu
+    from mathrl.trainers.model_shape import ModelShape
 
 DOES_NOT_FIT = 1
 PROMPT_TOKENS = 256
@@ -79,13 +81,10 @@ def train(
     loaded = load_recipe(name, [*assignments, *options])
     hardware = _hardware(gpu, gpu_memory)
     shape = read_model(loaded.model or None)
-    if prompt_tokens is None:
-        room = (shape.max_positions or PROMPT_TOKENS * 2**10) - loaded.rollout.max_new_tokens
-        prompt_tokens = max(1, min(PROMPT_TOKENS, room))
     plan = plan_training(
         loaded,
         shape,
-        prompt_tokens=prompt_tokens,
+        prompt_tokens=_prompt_tokens(loaded, shape) if prompt_tokens is None else prompt_tokens,
         completion_tokens=completion_tokens,
         num_gpus=num_gpus,
         gpu=hardware.gpu,
@@ -96,6 +95,13 @@ def train(
     else:
         show(plan, recipe=name, hardware=hardware.name)
     context.exit(DOES_NOT_FIT if plan.fits is False else 0)
+
+
+def _prompt_tokens(recipe: "Recipe", model: "ModelShape") -> int:
+    """The default, or what the model's positions leave beside a completion."""
+    if model.max_positions is None:
+        return PROMPT_TOKENS
+    return max(1, min(PROMPT_TOKENS, model.max_positions - recipe.rollout.max_new_tokens))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
