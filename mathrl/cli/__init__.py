@@ -17,7 +17,17 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 """What a shell reports for a command that Ctrl-C ended."""
 
-COMMANDS = ("demo", "eval", "compare", "tasks", "score", "train-grpo", "explain", "audit-reward")
+COMMANDS = (
+    "demo",
+    "eval",
+    "compare",
+    "tasks",
+    "score",
+    "train-grpo",
+    "plan",
+    "explain",
+    "audit-reward",
+)
 
 
 class _LazyGroup(click.Group):

@@ -1,0 +1,399 @@
+"""The plan against peaks of real updates, and its arithmetic by hand."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
+
+from mathrl.engines import SampleRequest, SamplingParams
+from mathrl.engines.local import LocalEngine
+from mathrl.errors import ConfigError
+from mathrl.trainers import load_recipe
+from mathrl.trainers.activations import Activations, Kept
+from mathrl.trainers.batch import RolloutBatch, all_logprobs
+from mathrl.trainers.flops import MatrixSizes
+from mathrl.trainers.gpus import GPUS, find_gpu, recognise_gpu
+from mathrl.trainers.logprobs import completion_mask
+from mathrl.trainers.methods import build_method
+from mathrl.trainers.model_shape import ModelShape, shape_of
+from mathrl.trainers.plan import FLOAT32, GIB, TrainingShape, plan_memory, training_shape
+from mathrl.trainers.plan_advice import advise
+from mathrl.trainers.plan_report import plan_training
+from mathrl.trainers.plan_time import STEP_PASSES, plan_time
+from mathrl.trainers.update import update
+
+SIZES = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4}
+WIDE = Qwen2Config(**SIZES, vocab_size=4096, num_key_value_heads=2, intermediate_size=352)
+TIED = Qwen2Config(
+    **SIZES,
+    vocab_size=4096,
+    num_key_value_heads=1,
+    intermediate_size=352,
+    tie_word_embeddings=True,
+)
+GROUPED = Qwen2Config(**SIZES, vocab_size=64, num_key_value_heads=2, intermediate_size=128)
+NARROW = LlamaConfig(**SIZES, vocab_size=64, num_key_value_heads=4, intermediate_size=512)
+
+MODEL = ModelShape(
+    name="by hand",
+    parameters=1000,
+    sizes=MatrixSizes(linear_parameters=600, head_parameters=200, attention_elements=40),
+    embedding_parameters=200,
+    num_layers=2,
+    hidden_size=10,
+    vocab_size=20,
+    widest=30,
+    is_tied=False,
+    is_shareable=True,
+    is_fused=False,
+    max_positions=64,
+    activations=Activations(
+        alone=Kept(per_token=100), behind=Kept(per_token=90, per_context=5), kv_elements=8
+    ),
+)
+SHAPE = TrainingShape(
+    model=MODEL,
+    num_problems=2,
+    group_size=4,
+    prompt_tokens=10,
+    completion_tokens=8,
+    max_new_tokens=16,
+    micro_batch_tokens=32,
+)
+
+
+def peak_bytes(work):
+    """The most bytes that tensors took at a time beyond those that were there before."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        work()
+    now = peak = 0
+    for event in recorded.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            now += event.nbytes()
+            peak = max(peak, now)
+    return peak
+
+
+def batch_of(num_prompts, group_size, prompt, completion):
+    rows = [
+        (tuple((u + p) % 60 for p in range(prompt)), tuple((g + t) % 60 for t in range(completion)))
+        for u in range(num_prompts)
+        for g in range(group_size)
+    ]
+    mask_BT = completion_mask([completion] * len(rows))
+    return RolloutBatch(
+        rows=rows,
+        mask_BT=mask_BT,
+        norm_BT=mask_BT.double() / mask_BT.sum(),
+        advantages_BT=mask_BT.double(),
+        ref_logprobs_BT=None,
+        sampler_logprobs_BT=None,
+        num_completions=len(rows),
+    )
+
+
+@pytest.mark.parametrize(
+    "config", [WIDE, TIED, GROUPED, NARROW], ids=["wide", "tied", "grouped", "narrow"]
+)
+@pytest.mark.parametrize(
+    ("prompt", "completion", "group_size"), [(96, 32, 8), (16, 96, 8), (96, 4, 64)]
+)
+def test_an_update_peaks_within_ten_percent_of_the_plan(config, prompt, completion, group_size):
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    recipe = load_recipe(
+        "deepseekmath",
+        [
+            "rollout.num_problems=2",
+            f"rollout.group_size={group_size}",
+            f"rollout.max_new_tokens={completion}",
+            "optimizer.micro_batch_tokens=256",
+            "loss.beta=0.0",
+        ],
+    )
+    method, optimizer = build_method(recipe), torch.optim.AdamW(model.parameters(), lr=1e-6)
+
+    def step():
+        batch = batch_of(2, group_size, prompt, completion)
+        update(model, optimizer, batch, method, recipe, lr=1e-6)
+
+    step()  # from then on the optimizer has its state
+    shape = training_shape(
+        recipe, shape_of(config, name="it"), prompt_tokens=prompt, completion_tokens=completion
+    )
+    phase = plan_memory(shape).phases["update"]
+    ours = sum(phase[key] for key in ("gradients", "activations", "working space"))
+    ours += phase.get("logits", 0.0)
+    assert peak_bytes(step) == pytest.approx(ours, rel=0.1)
+
+
+@pytest.mark.parametrize("config", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_a_reference_pass_stays_below_the_plan_and_near_it(config):
+    model = AutoModelForCausalLM.from_config(config).eval()
+    recipe = load_recipe(
+        "deepseekmath",
+        [
+            "rollout.num_problems=2",
+            "rollout.group_size=8",
+            "rollout.max_new_tokens=64",
+            "optimizer.micro_batch_tokens=256",
+        ],
+    )
+    rows = batch_of(2, 8, 64, 64).rows
+    shape = training_shape(
+        recipe, shape_of(config, name="it"), prompt_tokens=64, completion_tokens=64
+    )
+    phase = plan_memory(shape).phases["score"]
+    ours = sum(phase.get(key, 0.0) for key in ("activations", "working space", "logits"))
+    peak = peak_bytes(lambda: all_logprobs(model, rows, recipe))
+    assert 0.7 * ours <= peak <= 1.05 * ours
+
+
+@pytest.mark.parametrize("config", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_sampling_stays_below_the_plan_and_near_it(config, policy):
+    model = AutoModelForCausalLM.from_config(config).eval()
+    recipe = load_recipe(
+        "deepseekmath",
+        ["rollout.num_problems=2", "rollout.group_size=32", "rollout.max_new_tokens=48"],
+    )
+    shape = training_shape(recipe, shape_of(config, name="it"), prompt_tokens=32)
+    phase = plan_memory(shape).phases["sample"]
+    ours = phase["sampler"] + phase["working space"]
+    requests = [
+        SampleRequest(
+            problem_id=str(b // 32),
+            sample_index=b,
+            prompt="",
+            prompt_ids=tuple((b // 32 + t) % 60 for t in range(32)),
+            seed=b,
+        )
+        for b in range(64)
+    ]
+    engine = LocalEngine(replace(policy, model=model))
+    peak = peak_bytes(lambda: list(engine.sample(requests, SamplingParams(max_new_tokens=48))))
+    assert 0.8 * ours <= peak <= 1.05 * ours
+
+
+def test_adamw_makes_one_more_copy_as_it_steps_on_a_gpu():
+    model = AutoModelForCausalLM.from_config(NARROW)
+    # what the default is on CUDA
+    optimizer = torch.optim.AdamW(model.parameters(), foreach=True)
+
+    def step():
+        optimizer.step()
+
+    for _ in range(2):
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        peak = peak_bytes(step)
+    assert peak == pytest.approx(4 * sum(p.numel() for p in model.parameters()), rel=0.01)
+
+
+def test_what_is_held_by_hand():
+    held = plan_memory(replace(SHAPE, has_reference=True, num_scoring_passes=1))
+    assert held.phases["step"]["weights"] == 4000
+    assert held.phases["step"]["reference"] == 4000
+    assert held.phases["step"]["optimizer state"] == 8000  # two moments
+    assert held.phases["step"]["gradients"] == 4000
+    # 8 rows of 10 + 16 tokens, 8 keys and values each
+    assert held.phases["sample"]["sampler"] == 8 * 26 * 8 * 4
+    assert "gradients" not in held.phases["sample"]
+    assert set(plan_memory(SHAPE).phases) == {"sample", "update", "step"}
+    assert set(plan_memory(replace(SHAPE, has_sampling=False)).phases) == {"update", "step"}
+
+
+def test_activations_by_hand():
+    # two rows of 16 tokens: 15 forwarded behind 10, all of both prompts (20 tokens) and what their
+    # keys and values gather; four rows of 8 keep less: 4 * (90 * 7 + 5 * 17) = 2860
+    behind = 2 * (90 * 15 + 5 * 25)
+    assert behind == 2950
+    found = plan_memory(SHAPE).phases["update"]["activations"]
+    assert found == behind + 20 * 100 + 20 * 8 * FLOAT32
+
+
+def test_a_small_model_in_bfloat16_by_hand():
+    phases = plan_memory(replace(SHAPE, weight_bytes=2, moment_bytes=1)).phases
+    assert phases["step"]["weights"] == 2000
+    assert phases["step"]["optimizer state"] == 1000 * (1 + 1 + 4)  # and a float32 copy
+    assert phases["step"]["gradients"] == 4000
+    assert phases["sample"]["sampler"] == 8 * 26 * 8 * 2
+
+
+def test_an_adapter_by_hand():
+    phases = plan_memory(replace(SHAPE, trainable_parameters=50)).phases
+    assert phases["step"]["weights"] == 4000
+    assert phases["step"]["optimizer state"] == 400
+    assert phases["step"]["gradients"] == 200
+
+
+def test_shards_by_hand():
+    one, four = SHAPE, replace(SHAPE, num_gpus=4, is_sharded=True)
+    held = plan_memory(four).phases["step"]
+    assert held["weights"] == 1000
+    assert held["optimizer state"] == 2000
+    assert held["gradients"] == 1000
+    assert held["sampler"] == 4000  # whole
+    assert "sampler" not in plan_memory(one).phases["step"]
+    assert "sampler" not in plan_memory(replace(SHAPE, num_gpus=4)).phases["step"]
+
+
+def test_checkpointing_keeps_the_layers_inputs():
+    # one row of 26 tokens (32 hold no second): 2 layers' inputs of 10, and one of 2 layers whole
+    found = plan_memory(replace(SHAPE, is_checkpointing=True)).phases["update"]["activations"]
+    assert found == 2 * 26 * 10 * 4 + 26 * 100 / 2
+
+
+def test_what_is_offloaded_is_not_there_while_sampling():
+    phases = plan_memory(replace(SHAPE, is_offloaded=True)).phases
+    assert "optimizer state" not in phases["sample"]
+    assert phases["update"]["optimizer state"] == 8000
+
+
+def test_another_engine_takes_what_it_is_given():
+    engine = replace(SHAPE, has_own_sampler=True, sampler_bytes=12_345)
+    assert plan_memory(engine).phases["sample"]["sampler"] == 12_345
+    assert "sampler" not in plan_memory(engine).phases["update"]
+
+
+def test_the_peak_is_the_largest_phase():
+    plan = plan_memory(SHAPE)
+    assert plan.peak == max(plan.total(phase) for phase in plan.phases)
+    assert plan.peak < sum(plan.total(phase) for phase in plan.phases)
+    overheads = plan.phases["update"]["CUDA context"] + plan.phases["update"]["fragmentation"]
+    assert plan.total("update") == pytest.approx(plan.tensors("update") + overheads)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "passes", "has_reference"),
+    [
+        ([], 1, True),
+        (["loss.beta=0.0"], 0, False),
+        (['loss.kl_in="reward"'], 2, True),
+    ],
+)
+def test_the_recipe_decides_the_passes(assignments, passes, has_reference):
+    recipe = load_recipe("deepseekmath", ["rollout.max_new_tokens=16", *assignments])
+    shape = training_shape(recipe, MODEL, prompt_tokens=10)
+    assert shape.num_scoring_passes == passes
+    assert shape.has_reference == has_reference
+    assert shape.completion_tokens == 8  # half of what is allowed
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"prompt_tokens": 0}, "--prompt-tokens must be at least 1, got 0"),
+        ({"num_gpus": 0}, "--num-gpus must be at least 1, got 0"),
+        ({"completion_tokens": 0.5}, "--completion-tokens must be at least 1, got 0.5"),
+        ({"completion_tokens": float("nan")}, "must be at least 1, got nan"),
+        ({"completion_tokens": 17}, "is more than rollout.max_new_tokens"),
+        ({"prompt_tokens": 60}, "do not fit the 64 positions"),
+    ],
+)
+def test_numbers_that_do_not_go_together_are_refused(options, says):
+    recipe = load_recipe("deepseekmath", ["rollout.max_new_tokens=16"])
+    with pytest.raises(ConfigError, match=says):
+        training_shape(recipe, MODEL, **{"prompt_tokens": 10, **options})
+
+
+def test_tied_embeddings_cannot_be_sharded():
+    recipe = load_recipe("deepseekmath", ["optimizer.sharding=sharded"])
+    tied = replace(MODEL, is_tied=True, max_positions=None)
+    with pytest.raises(ConfigError, match="ties its output head"):
+        training_shape(recipe, tied, prompt_tokens=10, num_gpus=2)
+
+
+def test_times_by_hand():
+    gpu = replace(find_gpu("H100"), float32_tflops=1e-6, bfloat16_tflops=1e-5, bandwidth_gbps=1e-6)
+    times = plan_time(SHAPE, gpu)  # 10^6 operations and 10^3 bytes a second
+    # 20 prompt tokens and 8 * 7 completion tokens through 600 parameters, 2 * 100 pairs of prompt
+    # tokens and 8 * 7 * 17 of completion tokens with 40 elements, 64 tokens through 200: in one
+    # chunk the head goes three times, attention three and a half times
+    update = 3 * 2 * 600 * 76 + 3.5 * 2 * 40 * (200 + 952) + 3 * 2 * 200 * 64
+    assert times["update"].flops == update
+    assert times["update"].limit_s == pytest.approx(update / 1e6)
+    assert times["update"].low_s == pytest.approx(update / 1e6 / 0.8)
+    assert times["update"].high_s == pytest.approx(update / 1e6 / 0.36)
+    assert times["step"].limit_s == pytest.approx(STEP_PASSES * 4 * 1000 / 1e3)
+    # sampling is bound by memory: the weights 8 times, 200 + 8 * 7 * (10 + 4) pairs of 8 keys and
+    # values, 64 draws of 20 words
+    moved = 8 * 4000 + (200 + 784) * 8 * 4 + 64 * 20 * 28
+    assert times["sample"].limit_s == pytest.approx(moved / 1e3)
+    assert times["sample"].high_s >= (moved + 8 * 4000) / 1e3 / 0.5
+    assert plan_time(replace(SHAPE, weight_bytes=2), gpu)["update"].limit_s == pytest.approx(
+        update / 1e7
+    )
+    twice = plan_time(replace(SHAPE, updates_per_rollout=2), gpu)
+    assert twice["update"].flops == 2 * update
+
+
+def test_gpus_are_found_by_name():
+    assert find_gpu("nvidia rtx 4090").name == "RTX4090"
+    with pytest.raises(ConfigError, match=r"unknown GPU 'H999'; known: T4, .*B200"):
+        find_gpu("H999")
+    assert recognise_gpu("NVIDIA A100-SXM4-40GB", 39.4).name == "A100-40"
+    assert recognise_gpu("NVIDIA A100-SXM4-80GB", 79.2).name == "A100-80"
+    assert recognise_gpu("NVIDIA H200", 139.8).name == "H200"
+    assert recognise_gpu("Some Card", 16) is None
+    assert len({gpu.name for gpu in GPUS}) == len(GPUS)
+
+
+RECIPE = load_recipe(
+    "deepseekmath", ["rollout.max_new_tokens=16", "optimizer.micro_batch_tokens=16384"]
+)
+
+
+def shape_by_hand(recipe, num_gpus):
+    kept = Activations(alone=Kept(per_token=10**5), behind=Kept(per_token=10**5), kv_elements=8)
+    big = replace(MODEL, parameters=10**7, activations=kept, max_positions=None)
+    return training_shape(recipe, big, prompt_tokens=10, num_gpus=num_gpus)
+
+
+def peak_with(num_gpus=1, **options):
+    recipe = replace(RECIPE, optimizer=replace(RECIPE.optimizer, **options))
+    return plan_memory(shape_by_hand(recipe, num_gpus)).peak
+
+
+def test_advice_keeps_as_much_of_the_micro_batch_as_fits():
+    now, capacity = peak_with(), peak_with(micro_batch_tokens=2048)
+    assert capacity < now
+    advice = advise(RECIPE, shape_by_hand, num_gpus=1, capacity=capacity)
+    assert [c.assignment for c in advice.fitting.changes] == ["optimizer.micro_batch_tokens=2048"]
+    assert advice.fitting.peak == capacity
+    assert advice.most_tokens == 2048
+    alone = {attempt.changes[0].key: attempt.peak for attempt in advice.alone}
+    assert alone["optimizer.micro_batch_tokens"] == peak_with(micro_batch_tokens=16)
+
+
+def test_of_two_changes_that_fit_alone_the_cheaper_is_taken():
+    no_reference = replace(RECIPE, loss=replace(RECIPE.loss, beta=0.0))
+    capacity = plan_memory(shape_by_hand(no_reference, 1)).peak
+    advice = advise(RECIPE, shape_by_hand, num_gpus=1, capacity=capacity)
+    assert [c.assignment for c in advice.fitting.changes] == ["optimizer.micro_batch_tokens=8192"]
+
+
+def test_a_dearer_change_comes_only_where_the_cheaper_ones_do_not_suffice():
+    smallest = peak_with(micro_batch_tokens=16)
+    capacity = 0.98 * smallest
+    advice = advise(RECIPE, shape_by_hand, num_gpus=1, capacity=capacity)
+    assert "loss.beta=0.0" in [change.assignment for change in advice.fitting.changes]
+    assert advice.fitting.peak <= capacity
+
+
+def test_more_gpus_where_nothing_else_helps():
+    capacity = 0.95 * peak_with(micro_batch_tokens=16)
+    advice = advise(RECIPE, shape_by_hand, num_gpus=1, capacity=capacity)
+    assert advice.fitting.num_gpus > 1
+    assert "optimizer.sharding=sharded" in [c.assignment for c in advice.fitting.changes]
+    assert advice.fitting.peak <= capacity
+    assert advise(RECIPE, shape_by_hand, num_gpus=1, capacity=1e6).fitting is None
+
+
+def test_what_fits_is_told_how_far():
+    plan = plan_training(RECIPE, MODEL, prompt_tokens=10, capacity=100 * GIB)
+    assert plan.fits
+    assert plan.advice.fitting is None
+    tokens = plan.advice.most_tokens
+    assert tokens >= 16 * 64 * 16  # all completions at once
