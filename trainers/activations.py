@@ -105,9 +105,9 @@ class _Trace:
         self.config = _cut(config, num_layers)
         model = AutoModelForCausalLM.from_config(self.config, dtype=dtype).eval()
         self.decoder: Any = model.get_decoder()
-        self.weights = {_storage(p) for p in model.parameters()} | {
-            _storage(b) for b in model.buffers()
-        }
+        # of tensors that live as long as this: a freed one's place is soon another's
+        own = (*self.decoder.parameters(), *self.decoder.buffers())
+        self.weights = {_storage(tensor) for tensor in own}
 
     def kept_bytes(self, prompt: int, new: int) -> int:
         """Bytes of the distinct tensors that one row of ``new`` tokens behind a prompt keeps."""
