@@ -5,12 +5,12 @@ folder ``step-000040`` is always complete, and it is an ordinary Hugging Face fo
 adapted policy it is an ordinary peft folder, without the frozen weights.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -19,9 +19,11 @@ from mathrl.adapters import adapter_weights, has_adapter, save_adapter
 from mathrl.errors import ConfigError, StorageError
 from mathrl.policy import Policy, save_policy
 from mathrl.trainers.optimizer import exact_weights
+from mathrl.trainers.optimizer_state import save_shards, save_whole
+from mathrl.trainers.parallel import ALONE, Ranks
 from mathrl.trainers.sharding import whole
 
-STATE_FILE = "trainer.pt"
+STEP_FILE = "trainer.json"
 
 
 def save_checkpoint(
@@ -31,34 +33,45 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     *,
     keep: int,
-    is_writing: bool = True,
-) -> Path:
+    ranks: Ranks = ALONE,
+) -> None:
     """Write the checkpoint of a finished step, then delete all but the newest ``keep``.
 
-    Sharded weights are put together first, so that any number of ranks can go on from it: then
-    all ranks call this, and one writes. Of weights that the model holds rounded, the float32
-    masters are written.
+    Sharded weights are put together first, so that any number of ranks can go on from it, and the
+    optimizer's state is written in shards: then all ranks call this together. Of weights that the
+    model holds rounded, the float32 masters are written.
 
     Raises:
         StorageError: It could not be written; the checkpoints before it are intact.
     """
+    together = ranks if ranks.is_sharded else ALONE  # otherwise the first rank is here alone
     target = folder / f"step-{step:06d}"
+    if together.exchange(target.exists())[0]:  # a step is done once: what is there is the same
+        return
     is_adapted = has_adapter(policy.model)
     exact = exact_weights(policy.model, optimizer)
     weights = whole(adapter_weights(exact) if is_adapted else exact)
-    state = {"step": step, "optimizer": whole(optimizer.state_dict())}
-    if not is_writing or target.exists():  # a step is done once: what is there is the same
-        return target
-    with whole_folder(target) as draft:
+    with ExitStack() as stack:
+
+        def begin() -> Path | None:
+            return stack.enter_context(whole_folder(target)) if ranks.is_first else None
+
+        draft = together.together(begin)[0]
+        assert draft is not None, "the first rank has one"
+        if ranks.is_sharded:
+            save_shards(optimizer, draft, ranks)
+        if not ranks.is_first:
+            return
         if is_adapted:
             save_adapter(policy.model, draft, weights)
             policy.tokenizer.save_pretrained(draft)
         else:
             save_policy(policy, draft, weights)
-        torch.save(state, draft / STATE_FILE)
+        if not ranks.is_sharded:
+            save_whole(optimizer, draft)
+        (draft / STEP_FILE).write_text(json.dumps({"step": step}), encoding="utf-8")
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
-    return target
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -78,10 +91,9 @@ def latest_checkpoint(folder: Path) -> Path:
     return found[-1]
 
 
-def load_state(checkpoint: Path) -> dict[str, Any]:
-    """The step and the optimizer's state beside the weights of a checkpoint."""
-    state: dict[str, Any] = torch.load(checkpoint / STATE_FILE, weights_only=True)
-    return state
+def checkpoint_step(checkpoint: Path) -> int:
+    """The step after which a checkpoint was written."""
+    return int(json.loads((checkpoint / STEP_FILE).read_text(encoding="utf-8"))["step"])
 
 
 @contextmanager

@@ -29,9 +29,9 @@ from mathrl.files import write_whole
 from mathrl.manifest import read_manifest, write_manifest
 from mathrl.policy import Policy, load_policy, save_policy
 from mathrl.trainers.checkpoint import (
+    checkpoint_step,
     checkpoints,
     latest_checkpoint,
-    load_state,
     save_checkpoint,
     whole_folder,
 )
@@ -40,11 +40,12 @@ from mathrl.trainers.logprobs import check_output_head
 from mathrl.trainers.methods import Method
 from mathrl.trainers.offload import offloaded
 from mathrl.trainers.optimizer import prepare
+from mathrl.trainers.optimizer_state import load_optimizer
 from mathrl.trainers.parallel import Ranks
 from mathrl.trainers.precision import to_bfloat16
 from mathrl.trainers.recipe import Recipe, load_recipe
 from mathrl.trainers.runlog import OnRecord, RunLog, Tracker
-from mathrl.trainers.sharding import load_optimizer, shard, whole
+from mathrl.trainers.sharding import shard, whole
 from mathrl.trainers.wandb_tracker import WandbTracker
 
 
@@ -76,7 +77,7 @@ class Run:
             self.policy,
             self.optimizer,
             keep=self.recipe.checkpoint.keep,
-            is_writing=self.ranks.is_first,
+            ranks=self.ranks,
         )
 
     def export(self, name: str) -> None:
@@ -221,9 +222,9 @@ def open_run(
         reference = _reference(recipe, policy, folder / "reference", ranks, resume=resume)
     optimizer = prepare(policy.model, recipe.optimizer, is_sharded=ranks.is_sharded)
     if resume:
-        state = load_state(latest_checkpoint(folder / "checkpoints"))
-        load_optimizer(optimizer, state["optimizer"])
-        step = int(state["step"])
+        newest = latest_checkpoint(folder / "checkpoints")
+        load_optimizer(optimizer, newest, ranks)
+        step = checkpoint_step(newest)
     elif ranks.is_first:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # of a run that got nowhere
         model = Path(policy.name).name  # a manifest names no folder

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
 from mathrl.errors import ConfigError
@@ -69,21 +68,3 @@ def whole(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(whole(inner) for inner in value)
     return value
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load a state of whole tensors into an optimizer whose parameters may be sharded."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for index, values in state["state"].items():
-        parameter = parameters[index]
-        if isinstance(parameter, DTensor):
-            state["state"][index] = {
-                key: _like(value, parameter) if torch.is_tensor(value) and value.dim() else value
-                for key, value in values.items()
-            }
-    optimizer.load_state_dict(state)
-
-
-def _like(tensor: Tensor, parameter: DTensor) -> DTensor:
-    mesh, placements = parameter.device_mesh, parameter.placements
-    return distribute_tensor(tensor.to(parameter.device), mesh, placements)

@@ -8,12 +8,14 @@ import torch
 
 from mathrl.errors import ConfigError, StorageError
 from mathrl.trainers.checkpoint import (
+    checkpoint_step,
     checkpoints,
     latest_checkpoint,
-    load_state,
     save_checkpoint,
     whole_folder,
 )
+from mathrl.trainers.optimizer_state import load_optimizer
+from mathrl.trainers.parallel import ALONE
 
 
 @pytest.fixture
@@ -36,11 +38,11 @@ def small_files():
 
 
 def test_what_was_saved_is_loaded(policy, optimizer, tmp_path):
-    path = save_checkpoint(tmp_path, 7, policy, optimizer, keep=1)
-    state = load_state(path)
-    assert state["step"] == 7
+    save_checkpoint(tmp_path, 7, policy, optimizer, keep=1)
+    path = latest_checkpoint(tmp_path)
+    assert checkpoint_step(path) == 7
     fresh = torch.optim.AdamW(policy.model.parameters(), lr=1e-3)
-    fresh.load_state_dict(state["optimizer"])
+    load_optimizer(fresh, path, ALONE)
     first = next(iter(policy.model.parameters()))
     assert torch.equal(fresh.state[first]["exp_avg"], optimizer.state[first]["exp_avg"])
 
@@ -53,12 +55,13 @@ def test_the_newest_stay(policy, optimizer, tmp_path):
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(policy, optimizer, tmp_path, request):
-    good = save_checkpoint(tmp_path, 1, policy, optimizer, keep=1)
+    save_checkpoint(tmp_path, 1, policy, optimizer, keep=1)
+    good = latest_checkpoint(tmp_path)
     request.getfixturevalue("small_files")
     with pytest.raises(StorageError, match=r"could not write .*step-000002"):
         save_checkpoint(tmp_path, 2, policy, optimizer, keep=1)
     assert list(tmp_path.iterdir()) == [good]  # and no half-written rest
-    assert load_state(good)["step"] == 1
+    assert checkpoint_step(good) == 1
 
 
 def test_a_draft_is_not_a_checkpoint(tmp_path):
