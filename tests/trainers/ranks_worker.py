@@ -19,6 +19,7 @@ from mathrl.trainers.batch import assemble
 from mathrl.trainers.methods import build_method
 from mathrl.trainers.offload import offloaded, state_bytes
 from mathrl.trainers.optimizer import prepare, stepped
+from mathrl.trainers.optimizer_state import save_shards
 from mathrl.trainers.parallel import start_ranks, stop_ranks
 from mathrl.trainers.sharding import shard, whole
 from mathrl.trainers.tiny import untrained_policy
@@ -111,7 +112,7 @@ def adapt(model):
     return model
 
 
-def bfloat16_step(*, is_sharded: bool = False) -> dict[str, object]:
+def bfloat16_step(out: Path | None = None, *, is_sharded: bool = False) -> dict[str, object]:
     """A bfloat16 model's gradient, its float32 weights after a step, and its state offloaded."""
     ranks = start_ranks(is_sharded=is_sharded)
     recipe = load_recipe("demo", ["loss.beta=0", "optimizer.micro_batch_tokens=40", *MEMORY])
@@ -127,6 +128,11 @@ def bfloat16_step(*, is_sharded: bool = False) -> dict[str, object]:
     batch = assemble(rollouts("plain"), method, recipe, None, model, ranks)
     update(model, optimizer, batch, method, recipe, lr=1e-3, ranks=ranks)
     weights = torch.cat([whole(each.detach()).flatten() for each in stepped(optimizer)])
+    if out is not None:
+        save_shards(optimizer, out, ranks)
+        together = whole(optimizer.state_dict()["state"])
+        if ranks.is_first:
+            torch.save(together, out / "together.pt")
     state = state_bytes(model, optimizer)
     before = [each.clone() for each in state]
     with offloaded(model, optimizer):
@@ -215,7 +221,7 @@ def main() -> None:
     run(out / "lora-half-sharded", steps=2, sharding="sharded", settings=LORA)
     run(out / "lora-sharded", sharding="sharded", settings=LORA)
     torch.save(bfloat16_step(), out / f"bfloat16-replicated-{rank}.pt")
-    torch.save(bfloat16_step(is_sharded=True), out / f"bfloat16-sharded-{rank}.pt")
+    torch.save(bfloat16_step(out, is_sharded=True), out / f"bfloat16-sharded-{rank}.pt")
     run(out / "memory", sharding="sharded", settings=MEMORY)
     run(out / "half-memory", steps=2, sharding="sharded", settings=MEMORY)
     run(out / "half-memory", resume=True, sharding="sharded", settings=MEMORY)

@@ -10,8 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mathrl.trainers.parallel import Ranks, by_weight, owners_of_groups
+from mathrl.errors import StorageError
+from mathrl.trainers import load_recipe
+from mathrl.trainers.optimizer import prepare
+from mathrl.trainers.optimizer_state import load_optimizer
+from mathrl.trainers.parallel import ALONE, Ranks, by_weight, owners_of_groups
 from mathrl.trainers.runlog import read_records
+from mathrl.trainers.tiny import untrained_policy
 from tests.trainers.ranks_worker import CASES, LORA, bfloat16_step, one_step, run
 
 WORKER = Path(__file__).with_name("ranks_worker.py")
@@ -162,6 +167,29 @@ def test_bfloat16_shards_are_resumed_to_the_last_bit(work):
         dtype = torch.bfloat16 if part == "policy" else torch.float32
         for name, tensor in whole.items():
             assert tensor.dtype == dtype and torch.equal(tensor, resumed[name])
+
+
+@pytest.mark.slow
+def test_shards_of_two_ranks_are_read_by_one_to_the_last_bit(work):
+    model = untrained_policy(hidden_size=64, num_layers=2).model
+    optimizer = prepare(model, load_recipe("demo").optimizer)
+    load_optimizer(optimizer, work, ALONE)
+    found, expected = optimizer.state_dict()["state"], torch.load(work / "together.pt")
+    assert found.keys() == expected.keys() and len(found) == len(list(model.parameters()))
+    for index, each in expected.items():
+        assert each["exp_avg"].abs().sum() > 0
+        for key, value in each.items():
+            assert torch.equal(found[index][key], value), (index, key)
+
+
+@pytest.mark.slow
+def test_a_shard_that_is_missing_is_told(work, tmp_path):
+    shutil.copytree(work / "optimizer", tmp_path / "optimizer")
+    next((tmp_path / "optimizer").glob("*.distcp")).unlink()
+    model = untrained_policy(hidden_size=64, num_layers=2).model
+    optimizer = prepare(model, load_recipe("demo").optimizer)
+    with pytest.raises(StorageError, match=r"cannot read .*optimizer"):
+        load_optimizer(optimizer, tmp_path, ALONE)
 
 
 @pytest.mark.slow
