@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TRL := 1.16.0
 
-.PHONY: demo test test-vllm test-trl check wheel-test embedded-policy grading clean
+.PHONY: demo test test-vllm test-extras check wheel-test embedded-policy grading clean
 
 demo: $(READY)
 	$(BIN)/mathrl demo
@@ -27,14 +27,16 @@ $(VENV)-vllm/.ready: pyproject.toml constraints-vllm.txt
 	$(VLLM_PIP) install --constraint constraints-vllm.txt --editable '.[train,lora]' pytest
 	touch $@
 
-# Our gradient coefficients against TRL's own gradients, in an environment that has TRL.
-test-trl: $(VENV)-trl/.ready
-	$(VENV)-trl/bin/python -m pytest tests/peers/test_trl.py
+# What needs packages that are not for everyone: gradients beside TRL's own, AdamW in 8 bits, W&B.
+EXTRAS := trl==$(TRL) torchao==0.18.0 wandb==0.31.0
+test-extras: $(VENV)-extras/.ready
+	$(VENV)-extras/bin/python -m pytest tests/peers tests/trainers/test_wandb_tracker.py \
+		tests/trainers/test_optimizer.py tests/trainers/test_offload.py tests/trainers/test_memory_runs.py
 
-$(VENV)-trl/.ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)-trl
-	$(VENV)-trl/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[train]' \
-		pytest trl==$(TRL)
+$(VENV)-extras/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)-extras
+	$(VENV)-extras/bin/python -m pip install --quiet --constraint constraints.txt \
+		--editable '.[train,lora]' pytest $(EXTRAS)
 	touch $@
 
 check: $(READY)
@@ -65,4 +67,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) $(VENV)-vllm $(VENV)-trl dist runs
+	rm -rf $(VENV) $(VENV)-vllm $(VENV)-extras dist runs

@@ -1,6 +1,6 @@
 """Our gradient coefficients against TRL's own gradients, on batches that TRL made while training.
 
-    make test-trl
+    make test-extras
 
 TRL's trainer runs as it is on a tiny random model; watched are its per-token log-probs, whose
 ``.grad`` after each backward pass is what TRL's loss does to every token. The same batch goes
@@ -24,7 +24,7 @@ from mathrl.trainers import load_recipe
 from mathrl.trainers.coefficients import TokenBatch, is_clipped, sequence_ratio
 from mathrl.trainers.methods import build_method
 
-pytest.importorskip("trl", reason="make test-trl runs it in an environment that has TRL")
+pytest.importorskip("trl", reason="make test-extras runs it in an environment that has TRL")
 
 from datasets import Dataset
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
