@@ -32,6 +32,7 @@ import argparse
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -195,6 +196,8 @@ def options() -> argparse.Namespace:
     asked = parser.parse_args()
     if asked.device == "cuda" and not torch.cuda.is_available():
         parser.error("torch sees no GPU; to try this without one: --sizes tiny --device cpu")
+    if not shutil.which(asked.peer_python):
+        parser.error(f"--peer-python {asked.peer_python} is no program")
     for group in asked.groups:
         if asked.rollouts % group:
             parser.error(f"--rollouts {asked.rollouts} is no multiple of --groups {group}")
