@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-TRL := 1.16.0
 
 .PHONY: demo test test-vllm test-extras check wheel-test embedded-policy grading clean
 
@@ -28,7 +27,7 @@ $(VENV)-vllm/.ready: pyproject.toml constraints-vllm.txt
 	touch $@
 
 # What needs packages that are not for everyone: gradients beside TRL's own, AdamW in 8 bits, W&B.
-EXTRAS := trl==$(TRL) torchao==0.18.0 wandb==0.31.0
+EXTRAS := trl==1.16.0 torchao==0.18.0 wandb==0.31.0
 test-extras: $(VENV)-extras/.ready
 	$(VENV)-extras/bin/python -m pytest tests/peers tests/trainers/test_wandb_tracker.py \
 		tests/trainers/test_optimizer.py tests/trainers/test_offload.py tests/trainers/test_memory_runs.py
