@@ -11,7 +11,7 @@ logits of a chunk are made again in the backward pass.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -35,6 +35,8 @@ MAX_PADDING = 0.3
 """A completion shorter than the longest of its micro-batch by this share begins another one."""
 MIN_BUCKET_TOKENS = 1024
 """A micro-batch smaller than this is not worth being cut for its padding."""
+CPU_TOKENS = 1024
+"""Most tokens of a forward pass of ours on a CPU: more are not faster, and hold more memory."""
 
 Row = tuple[tuple[int, ...], tuple[int, ...]]
 """Prompt ids and completion ids."""
@@ -90,6 +92,8 @@ def score_completions(
     """
     has_groups = len({prompt for prompt, _ in rows}) < len(rows)
     is_shared = can_share_prompts(model) and (has_groups or scoring.align is not None)
+    if is_shared and model.device.type == "cpu" and is_plain(model):
+        scoring = replace(scoring, max_tokens=min(scoring.max_tokens, CPU_TOKENS))
     parts = _parts(rows, scoring, is_shared=is_shared)
     plan = [[sum(len(rows[b][1]) for b in chosen) for chosen in part.chosen] for part in parts]
     aligned = plan if scoring.align is None else scoring.align(plan)

@@ -154,6 +154,17 @@ def test_prompts_forwarded_once_agree_in_float32(policy, monkeypatch, is_plain):
         assert (mine - theirs).norm() <= 1e-6 * theirs.norm()
 
 
+def test_a_cpu_reads_few_tokens_at_once_where_more_are_no_faster(policy, monkeypatch):
+    monkeypatch.setattr(module, "CPU_TOKENS", 60)
+    rows = groups_of_rows()
+    with torch.no_grad():
+        sizes = [
+            len(indices) * scores.logprobs_BT.shape[1]
+            for indices, scores in score_completions(policy.model, rows, Scoring())
+        ]
+    assert len(sizes) > 1 and max(sizes) <= 60
+
+
 def test_learned_positions_count_from_the_prompts_end(exact_norms):
     """GPT-2 adds a vector a position: a wrong count would be off by whole nats."""
     torch.manual_seed(0)
