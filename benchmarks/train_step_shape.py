@@ -87,8 +87,21 @@ def problems(count: int, *, is_long: bool) -> list[tuple[str, str]]:
     return found
 
 
-def reward(completions: list[str], answer: list[str], **columns: object) -> list[float]:
+ROLLOUTS: list[list[tuple[int, int, int]]] = []
+"""Of each step so far: (number of the prompt, its tokens, the completion's tokens)."""
+
+
+def reward(
+    completions: list[str],
+    answer: list[str],
+    prompts: list[str],
+    completion_ids: list[list[int]],
+    **columns: object,
+) -> list[float]:
     """The sum, or some of the credit for every digit: cheap, and never the same for a group."""
+    numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(prompts))}
+    pairs = zip(prompts, completion_ids, strict=True)  # a character is a token
+    ROLLOUTS.append([(numbers[prompt], len(prompt), len(ids)) for prompt, ids in pairs])
     values = []
     for text, wanted in zip(completions, answer, strict=True):
         found = re.search(r"-?\d+", text)

@@ -11,7 +11,7 @@ logits of a chunk are made again in the backward pass.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,7 +20,9 @@ from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
+from mathrl.engines.decoder import is_plain
 from mathrl.errors import ConfigError
+from mathrl.trainers.packing import KeysValues, Prefix, read
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ MAX_PADDING = 0.3
 """A completion shorter than the longest of its micro-batch by this share begins another one."""
 MIN_BUCKET_TOKENS = 1024
 """A micro-batch smaller than this is not worth being cut for its padding."""
+CPU_TOKENS = 1024
+"""Most tokens of a forward pass of ours on a CPU: more are not faster, and hold more memory."""
 
 Row = tuple[tuple[int, ...], tuple[int, ...]]
 """Prompt ids and completion ids."""
@@ -88,6 +92,8 @@ def score_completions(
     """
     has_groups = len({prompt for prompt, _ in rows}) < len(rows)
     is_shared = can_share_prompts(model) and (has_groups or scoring.align is not None)
+    if is_shared and model.device.type == "cpu" and is_plain(model):
+        scoring = replace(scoring, max_tokens=min(scoring.max_tokens, CPU_TOKENS))
     parts = _parts(rows, scoring, is_shared=is_shared)
     plan = [[sum(len(rows[b][1]) for b in chosen) for chosen in part.chosen] for part in parts]
     aligned = plan if scoring.align is None else scoring.align(plan)
@@ -220,15 +226,15 @@ class _SharedPrompts:
         self.scoring = scoring
         self.places = {prompt: place for place, prompt in enumerate(prompts)}
         self.lengths_U = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
+        self.is_plain = is_plain(model)
         ids_UP = _padded(prompts).to(model.device)
-        cache = DynamicCache(config=model.config)
-        # padded on the right: no real token sees the padding
-        out = model.get_decoder()(input_ids=ids_UP, use_cache=True, past_key_values=cache)
-        last_UD = out.last_hidden_state[torch.arange(len(prompts)), self.lengths_U - 1]
-        self.states = [
-            last_UD,
-            *(s for layer in _layers(cache) for s in (layer.keys, layer.values)),
-        ]
+        if self.is_plain:
+            mask_UP = completion_mask([len(prompt) for prompt in prompts]).to(model.device)
+            hidden_UPD, layers = read(model, ids_UP, mask_UP)
+        else:
+            hidden_UPD, layers = self._read_prompts(ids_UP)
+        last_UD = hidden_UPD[torch.arange(len(prompts)), self.lengths_U - 1]
+        self.states = [last_UD, *(states for layer in layers for states in layer)]
         self.leaves = [s.detach().requires_grad_(torch.is_grad_enabled()) for s in self.states]
 
     def scores(self, rows: Sequence[Row], size: int) -> Scores:
@@ -242,21 +248,32 @@ class _SharedPrompts:
         mask_BT = completion_mask([len(completion) for _, completion in rows]).to(device)
         hidden_BTD = self.leaves[0][places_B][:, None]  # it predicts each first token
         if targets_BT.shape[1] > 1:
-            rest_BTD = self._decode(places_B, lengths_B, targets_BT[:, :-1])
+            rest_BTD = self._decode(places_B, lengths_B, targets_BT[:, :-1], mask_BT[:, 1:])
             hidden_BTD = torch.cat([hidden_BTD, rest_BTD], dim=1)
         hidden_ND = hidden_BTD[:, : mask_BT.shape[1]][mask_BT]
         targets_N = targets_BT[:, : mask_BT.shape[1]][mask_BT]
         return _score(self.model, hidden_ND, targets_N, mask_BT, self.scoring, size)
 
-    def _decode(self, places_B: Tensor, lengths_B: Tensor, ids_BT: Tensor) -> Tensor:
+    def _read_prompts(self, ids_UP: Tensor) -> tuple[Tensor, list[KeysValues]]:
+        """Forward the prompts through the model itself."""
+        cache = DynamicCache(config=self.model.config)
+        # padded on the right: no real token sees the padding
+        out = self.model.get_decoder()(input_ids=ids_UP, use_cache=True, past_key_values=cache)
+        return out.last_hidden_state, [(layer.keys, layer.values) for layer in _layers(cache)]
+
+    def _decode(
+        self, places_B: Tensor, lengths_B: Tensor, ids_BT: Tensor, mask_BT: Tensor
+    ) -> Tensor:
         """Forward completion tokens behind their prompts: hidden states [B, T, D]."""
         longest = int(lengths_B.max())
+        leaves = [leaf[places_B, :, :longest] for leaf in self.leaves[1:]]
+        before = list(zip(leaves[::2], leaves[1::2], strict=True))
+        if self.is_plain:
+            return read(self.model, ids_BT, mask_BT, Prefix(before, lengths_B))[0]
         cache = DynamicCache(config=self.model.config)
-        pairs = zip(self.leaves[1::2], self.leaves[2::2], strict=True)
-        for layer, (keys, values) in zip(_layers(cache), pairs, strict=True):
+        for layer, (keys, values) in zip(_layers(cache), before, strict=True):
             layer.lazy_initialization(keys, values)
-            layer.keys = keys[places_B, :, :longest]
-            layer.values = values[places_B, :, :longest]
+            layer.keys, layer.values = keys, values
         steps_T = torch.arange(ids_BT.shape[1], device=ids_BT.device)
         mask_BL = None
         if bool((lengths_B < longest).any()):

@@ -8,6 +8,7 @@ the class that the model asks for.
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import DynamicCache, PretrainedConfig
 from transformers.cache_utils import DynamicLayer
@@ -29,7 +30,7 @@ class PreallocatedLayer(DynamicLayer):
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Allocate for the batch of the first states."""
         self.dtype, self.device = key_states.dtype, key_states.device
-        self._allocate(key_states, value_states)
+        self._allocate(len(key_states), key_states, value_states)
         self.is_initialized = True
 
     def update(
@@ -47,13 +48,16 @@ class PreallocatedLayer(DynamicLayer):
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep (or repeat) these rows, with room for the tokens to come."""
-        keys, values = self.keys[indices], self.values[indices]
-        self._allocate(keys, values)
-        self.update(keys, values)
+        keys, values = self.keys, self.values
+        self._allocate(len(indices), keys, values)
+        length = keys.shape[2]
+        self.keys, self.values = self.key_buffer[:, :, :length], self.value_buffer[:, :, :length]
+        torch.index_select(keys, 0, indices, out=self.keys)  # straight into place
+        torch.index_select(values, 0, indices, out=self.values)
 
-    def _allocate(self, keys: Tensor, values: Tensor) -> None:
+    def _allocate(self, batch: int, keys: Tensor, values: Tensor) -> None:
         def buffer(states: Tensor) -> Tensor:
-            batch, heads, _, head_size = states.shape
+            _, heads, _, head_size = states.shape
             return states.new_empty(batch, heads, self.capacity, head_size)
 
         self.key_buffer, self.value_buffer = buffer(keys), buffer(values)

@@ -3,15 +3,13 @@
 import pytest
 import torch
 from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
+    DynamicCache,
     LlamaConfig,
     LlamaForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
 )
 
-from mathrl.adapters import add_adapter
 from mathrl.engines.cache import preallocated_cache
 from mathrl.engines.step import Stepper, can_step
 
@@ -38,10 +36,7 @@ def models():
         "high_freq_factor": 4.0,
         "original_max_position_embeddings": 16,
     }
-    adapted = LlamaForCausalLM(LlamaConfig(**SIZES))
-    add_adapter(adapted, rank=3, alpha=6, target=["all-linear"], seed=0, base="")
     return {
-        "llama with adapters": adapted,
         "qwen2": Qwen2ForCausalLM(Qwen2Config(**SIZES, tie_word_embeddings=True)),
         "llama": LlamaForCausalLM(LlamaConfig(**SIZES)),
         "llama with scaled rotations": LlamaForCausalLM(
@@ -86,9 +81,10 @@ def test_a_step_is_the_models(name, is_padded):
         torch.testing.assert_close(ours, whole, rtol=1e-6, atol=1e-6)  # norms differ in float32
 
 
-def test_other_models_take_their_own_steps():
-    small = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=1, n_head=2, vocab_size=64))
-    assert not can_step(small, preallocated_cache(small.config, CAPACITY))
+def test_another_kind_of_cache_takes_the_models_own_steps():
     windows = Qwen2Config(**SIZES, use_sliding_window=True, sliding_window=4, max_window_layers=0)
     sliding = Qwen2ForCausalLM(windows)
     assert not can_step(sliding, preallocated_cache(sliding.config, CAPACITY))
+    whole = Qwen2ForCausalLM(Qwen2Config(**SIZES)).eval()
+    assert can_step(whole, preallocated_cache(whole.config, CAPACITY))
+    assert not can_step(whole, DynamicCache(config=whole.config))

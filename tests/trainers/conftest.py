@@ -30,3 +30,9 @@ def exact_norms(monkeypatch):
         return self.weight * (hidden * scale)
 
     monkeypatch.setattr(Qwen2RMSNorm, "forward", forward)
+
+
+@pytest.fixture
+def through_transformers(monkeypatch):
+    """Read every model through transformers, as models are that are larger than those of tests."""
+    monkeypatch.setattr("mathrl.engines.decoder.MAX_PARAMETERS", 0)

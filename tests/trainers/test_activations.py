@@ -23,6 +23,8 @@ from mathrl.errors import ConfigError
 from mathrl.trainers.logprobs import Scoring, score_completions
 from mathrl.trainers.model_shape import read_model, shape_of
 
+pytestmark = pytest.mark.usefixtures("through_transformers")
+
 SMALL = {"vocab_size": 64, "hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4}
 CONFIGS = {
     "qwen2": Qwen2Config(

@@ -38,6 +38,8 @@ from mathrl.trainers.flops import (
 from mathrl.trainers.logprobs import Scoring, score_completions
 from mathrl.trainers.model_shape import shape_of
 
+pytestmark = pytest.mark.usefixtures("through_transformers")
+
 SMALL = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
 CONFIGS = {
     "qwen2": Qwen2Config(**SMALL, num_key_value_heads=2, intermediate_size=80),

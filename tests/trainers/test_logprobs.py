@@ -127,9 +127,13 @@ def scored_with_gradients(model, rows, parts):
 
 
 @pytest.mark.parametrize("max_tokens", [1, 60, 10**6])
-def test_prompts_forwarded_once_give_the_padded_gradients(policy, exact_norms, max_tokens):
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_prompts_forwarded_once_give_the_padded_gradients(
+    policy, exact_norms, monkeypatch, max_tokens, is_plain
+):
     model, rows = policy.model.double(), groups_of_rows()
-    assert can_share_prompts(model)
+    assert can_share_prompts(model) and module.is_plain(model)
+    monkeypatch.setattr(module, "is_plain", lambda model: is_plain)
     scoring = Scoring(temperature=0.7, max_tokens=max_tokens, has_entropy_gradient=True)
     padded = module._padded_scores(model, rows, scoring)
     plain = scored_with_gradients(model, rows, [(list(range(len(rows))), padded)])
@@ -138,14 +142,27 @@ def test_prompts_forwarded_once_give_the_padded_gradients(policy, exact_norms, m
         torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
 
 
-def test_prompts_forwarded_once_agree_in_float32(policy):
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_prompts_forwarded_once_agree_in_float32(policy, monkeypatch, is_plain):
     model, rows = policy.model, groups_of_rows()
+    monkeypatch.setattr(module, "is_plain", lambda model: is_plain)
     scoring = Scoring(has_entropy_gradient=True)
     padded = module._padded_scores(model, rows, scoring)
     plain = scored_with_gradients(model, rows, [(list(range(len(rows))), padded)])
     ours = scored_with_gradients(model, rows, score_completions(model, rows, scoring))
     for mine, theirs in zip(ours, plain, strict=True):
         assert (mine - theirs).norm() <= 1e-6 * theirs.norm()
+
+
+def test_a_cpu_reads_few_tokens_at_once_where_more_are_no_faster(policy, monkeypatch):
+    monkeypatch.setattr(module, "CPU_TOKENS", 60)
+    rows = groups_of_rows()
+    with torch.no_grad():
+        sizes = [
+            len(indices) * scores.logprobs_BT.shape[1]
+            for indices, scores in score_completions(policy.model, rows, Scoring())
+        ]
+    assert len(sizes) > 1 and max(sizes) <= 60
 
 
 def test_learned_positions_count_from_the_prompts_end(exact_norms):

@@ -130,6 +130,7 @@ def test_gradients_are_those_of_the_padded_batch(policy, target):
             assert parameter.grad is None and torch.equal(parameter, frozen[name])
 
 
+@pytest.mark.usefixtures("through_transformers")
 def test_the_reference_is_the_base_to_the_last_bit(policy):
     base = clone(policy).model
     recipe = load_recipe("demo")

@@ -68,6 +68,7 @@ def test_kl_is_exactly_zero_at_the_first_update_in_bfloat16(policy, tmp_path):
     assert first["loss/clip_frac_low"] == first["loss/clip_frac_high"] == 0
 
 
+@pytest.mark.usefixtures("through_transformers")
 def test_checkpointing_changes_no_bit_of_a_run(policy, tmp_path):
     start(clone(policy), tmp_path / "plain")
     start(clone(policy), tmp_path / "ours", settings=["optimizer.is_checkpointing=true"])

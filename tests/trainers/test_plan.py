@@ -24,6 +24,8 @@ from mathrl.trainers.plan_report import plan_training
 from mathrl.trainers.plan_time import STEP_PASSES, plan_time
 from mathrl.trainers.update import update
 
+pytestmark = pytest.mark.usefixtures("through_transformers")
+
 SIZES = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4}
 WIDE = Qwen2Config(**SIZES, vocab_size=4096, num_key_value_heads=2, intermediate_size=352)
 TIED = Qwen2Config(

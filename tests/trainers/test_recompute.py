@@ -16,6 +16,8 @@ from mathrl.trainers.recompute import recompute_layers
 from mathrl.trainers.tiny import untrained_policy
 from tests.trainers.test_logprobs import groups_of_rows, scored_with_gradients
 
+pytestmark = pytest.mark.usefixtures("through_transformers")
+
 
 class LiveBytes(TorchDispatchMode):
     """Counts the bytes of every storage made inside that is still alive, whoever holds it."""

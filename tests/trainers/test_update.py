@@ -157,7 +157,7 @@ def test_micro_batch_size_changes_nothing(shared_policy, policy, exact_norms, mi
         assert ours == pytest.approx(theirs, rel=1e-9)
 
 
-def test_later_updates_are_measured_from_the_sampling_policy(policy, shared_policy):
+def test_later_updates_are_measured_from_the_sampling_policy(policy, shared_policy, exact_norms):
     _, stats, batch = run_updates(policy, recipe(updates=3), reference=reference_of(shared_policy))
     assert stats[0].clip_frac_low == stats[0].clip_frac_high == 0  # on policy the ratio is 1
     assert stats[-1].clip_frac_low + stats[-1].clip_frac_high > 0  # lr 0.5 moves far
@@ -212,7 +212,7 @@ def test_truncated_completions_are_left_out_of_the_loss_and_of_its_denominator(p
     assert batch.advantages_BT[0, 0].item() == pytest.approx(1.5)
 
 
-def test_a_penalty_in_the_reward_comes_off_before_credit(policy, shared_policy):
+def test_a_penalty_in_the_reward_comes_off_before_credit(policy, shared_policy, exact_norms):
     """Against -beta * (log pi - log pi_ref), summed over each completion by hand."""
     reference = reference_of(shared_policy)
     model = policy.model.double()
@@ -253,7 +253,7 @@ def test_an_entropy_bonus_is_the_gradient_of_the_entropy(policy, exact_norms):
         torch.testing.assert_close(mine, parameter.grad, rtol=0, atol=1e-12)
 
 
-def test_importance_weights_multiply_the_advantage(policy):
+def test_importance_weights_multiply_the_advantage(policy, exact_norms):
     config = replace(recipe(), loss=LossConfig(beta=0.0, importance_cap=1.5))
     model = policy.model.double()
     with torch.no_grad():
