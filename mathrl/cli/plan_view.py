@@ -8,9 +8,10 @@ import click
 from rich.table import Table
 
 from mathrl.evals.display import console
-from mathrl.trainers.plan import GIB, ITEMS
+from mathrl.trainers.plan import ITEMS
 from mathrl.trainers.plan_advice import Attempt
 from mathrl.trainers.plan_report import TrainingPlan
+from mathrl.trainers.plan_shape import GIB
 
 HEADINGS = {
     "sample": "sample",

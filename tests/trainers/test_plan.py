@@ -18,9 +18,10 @@ from mathrl.trainers.gpus import GPUS, find_gpu, recognise_gpu
 from mathrl.trainers.logprobs import completion_mask
 from mathrl.trainers.methods import build_method
 from mathrl.trainers.model_shape import ModelShape, shape_of
-from mathrl.trainers.plan import FLOAT32, GIB, TrainingShape, plan_memory, training_shape
+from mathrl.trainers.plan import plan_memory
 from mathrl.trainers.plan_advice import advise
 from mathrl.trainers.plan_report import plan_training
+from mathrl.trainers.plan_shape import FLOAT32, GIB, TrainingShape, training_shape
 from mathrl.trainers.plan_time import STEP_PASSES, plan_time
 from mathrl.trainers.update import update
 
@@ -48,6 +49,7 @@ MODEL = ModelShape(
     is_tied=False,
     is_shareable=True,
     is_fused=False,
+    is_layered=True,
     max_positions=64,
     activations=Activations(
         alone=Kept(per_token=100), behind=Kept(per_token=90, per_context=5), kv_elements=8
@@ -195,7 +197,7 @@ def test_what_is_held_by_hand():
     held = plan_memory(replace(SHAPE, has_reference=True, num_scoring_passes=1))
     assert held.phases["step"]["weights"] == 4000
     assert held.phases["step"]["reference"] == 4000
-    assert held.phases["step"]["optimizer state"] == 8000  # two moments
+    assert held.phases["step"]["moments"] == 8000
     assert held.phases["step"]["gradients"] == 4000
     # 8 rows of 10 + 16 tokens, 8 keys and values each
     assert held.phases["sample"]["sampler"] == 8 * 26 * 8 * 4
@@ -214,17 +216,18 @@ def test_activations_by_hand():
 
 
 def test_a_small_model_in_bfloat16_by_hand():
-    phases = plan_memory(replace(SHAPE, weight_bytes=2, moment_bytes=1)).phases
+    phases = plan_memory(replace(SHAPE, weight_bytes=2)).phases
     assert phases["step"]["weights"] == 2000
-    assert phases["step"]["optimizer state"] == 1000 * (1 + 1 + 4)  # and a float32 copy
+    assert phases["step"]["masters"] == 4000
     assert phases["step"]["gradients"] == 4000
     assert phases["sample"]["sampler"] == 8 * 26 * 8 * 2
 
 
 def test_an_adapter_by_hand():
-    phases = plan_memory(replace(SHAPE, trainable_parameters=50)).phases
-    assert phases["step"]["weights"] == 4000
-    assert phases["step"]["optimizer state"] == 400
+    adapted = replace(SHAPE, model=replace(MODEL, adapter_parameters=50))
+    phases = plan_memory(adapted).phases
+    assert phases["step"]["weights"] == 4200
+    assert phases["step"]["moments"] == 400
     assert phases["step"]["gradients"] == 200
 
 
@@ -232,29 +235,18 @@ def test_shards_by_hand():
     one, four = SHAPE, replace(SHAPE, num_gpus=4, is_sharded=True)
     held = plan_memory(four).phases["step"]
     assert held["weights"] == 1000
-    assert held["optimizer state"] == 2000
+    assert held["moments"] == 2000
     assert held["gradients"] == 1000
     assert held["sampler"] == 4000  # whole
     assert "sampler" not in plan_memory(one).phases["step"]
     assert "sampler" not in plan_memory(replace(SHAPE, num_gpus=4)).phases["step"]
 
 
-def test_checkpointing_keeps_the_layers_inputs():
-    # one row of 26 tokens (32 hold no second): 2 layers' inputs of 10, and one of 2 layers whole
-    found = plan_memory(replace(SHAPE, is_checkpointing=True)).phases["update"]["activations"]
-    assert found == 2 * 26 * 10 * 4 + 26 * 100 / 2
-
-
 def test_what_is_offloaded_is_not_there_while_sampling():
-    phases = plan_memory(replace(SHAPE, is_offloaded=True)).phases
-    assert "optimizer state" not in phases["sample"]
-    assert phases["update"]["optimizer state"] == 8000
-
-
-def test_another_engine_takes_what_it_is_given():
-    engine = replace(SHAPE, has_own_sampler=True, sampler_bytes=12_345)
-    assert plan_memory(engine).phases["sample"]["sampler"] == 12_345
-    assert "sampler" not in plan_memory(engine).phases["update"]
+    phases = plan_memory(replace(SHAPE, is_offloaded=True, weight_bytes=2)).phases
+    assert not {"moments", "masters"} & set(phases["sample"])
+    assert phases["update"]["moments"] == 8000
+    assert phases["update"]["masters"] == 4000
 
 
 def test_the_peak_is_the_largest_phase():
@@ -346,7 +338,8 @@ RECIPE = load_recipe(
 
 
 def shape_by_hand(recipe, num_gpus):
-    kept = Activations(alone=Kept(per_token=10**5), behind=Kept(per_token=10**5), kv_elements=8)
+    a_token = Kept(per_token=10**5 * (1 if recipe.optimizer.dtype == "float32" else 0.5))
+    kept = Activations(alone=a_token, behind=a_token, kv_elements=8)
     big = replace(MODEL, parameters=10**7, activations=kept, max_positions=None)
     return training_shape(recipe, big, prompt_tokens=10, num_gpus=num_gpus)
 
@@ -392,7 +385,7 @@ def test_more_gpus_where_nothing_else_helps():
 
 
 def test_what_fits_is_told_how_far():
-    plan = plan_training(RECIPE, MODEL, prompt_tokens=10, capacity=100 * GIB)
+    plan = plan_training(RECIPE, lambda recipe: MODEL, prompt_tokens=10, capacity=100 * GIB)
     assert plan.fits
     assert plan.advice.fitting is None
     tokens = plan.advice.most_tokens
