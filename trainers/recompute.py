@@ -67,6 +67,7 @@ def _own_layer(cache: DynamicCache | None, index: int) -> DynamicCache | None:
         return None
     own = copy.copy(cache)
     # of the others, what earlier layers have appended would be kept until the backward pass
-    own.layers = [None] * len(cache.layers)
-    own.layers[index] = copy.copy(cache.layers[index])
+    layers: list[Any] = [None] * len(cache.layers)
+    layers[index] = copy.copy(cache.layers[index])
+    own.layers = layers
     return own

@@ -448,6 +448,13 @@ def test_times_by_hand():
     assert twice["update"].flops == 2 * update
 
 
+def test_frozen_weights_cost_one_gradient_and_adapters_two():
+    adapted = replace(SHAPE, model=replace(MODEL, adapter_parameters=50))
+    # as above, but the layers and the head go twice, and the adapters' 50 parameters three times
+    update = 2 * 2 * 600 * 76 + 3.5 * 2 * 40 * (200 + 952) + 2 * 2 * 200 * 64 + 3 * 2 * 50 * 76
+    assert plan_time(adapted, find_gpu("H100"))["update"].flops == update
+
+
 def test_gpus_are_found_by_name():
     assert find_gpu("nvidia rtx 4090").name == "RTX4090"
     with pytest.raises(ConfigError, match=r"unknown GPU 'H999'; known: T4, .*B200"):
