@@ -10,6 +10,7 @@ and for fragmentation are left out. The optimizer's step is measured as CUDA mak
 """
 
 import argparse
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ from transformers import (
     Qwen2Config,
 )
 
+from mathrl.adapters import add_adapter
 from mathrl.engines import SampleRequest, SamplingParams
 from mathrl.engines.local import LocalEngine
 from mathrl.policy import EMBEDDED_POLICY, Policy, load_tokenizer
@@ -33,7 +35,9 @@ from mathrl.trainers.batch import RolloutBatch, all_logprobs
 from mathrl.trainers.logprobs import Row, completion_mask
 from mathrl.trainers.methods import build_method
 from mathrl.trainers.model_shape import shape_of
-from mathrl.trainers.plan import OVERHEADS, PERSISTENT, plan_memory, training_shape
+from mathrl.trainers.optimizer import prepare, stepped
+from mathrl.trainers.plan import OVERHEADS, PERSISTENT, plan_memory
+from mathrl.trainers.plan_shape import training_shape
 from mathrl.trainers.update import update
 
 MIB = 2**20
@@ -50,6 +54,8 @@ class Case:
     num_problems: int = 2
     group_size: int = 16
     micro_batch_tokens: int = 1024
+    settings: tuple[str, ...] = ()
+    """Of the recipe."""
 
 
 def cases(scale: int) -> Iterator[Case]:
@@ -76,6 +82,21 @@ def cases(scale: int) -> Iterator[Case]:
                 config=config,
                 prompt=prompt,
                 completion=completion,
+            )
+    options = {
+        "bfloat16": ("optimizer.dtype=bfloat16",),
+        "checkpointing": ("optimizer.is_checkpointing=true",),
+        "both": ("optimizer.dtype=bfloat16", "optimizer.is_checkpointing=true"),
+        "LoRA": ("lora.rank=8",),
+    }
+    for name, settings in options.items():
+        for kind, config in {"qwen2": qwen, "llama": llama}.items():
+            yield Case(
+                name=f"{kind}, {name}",
+                config=config,
+                prompt=192,
+                completion=64,
+                settings=settings,
             )
     yield Case(
         name="llama, G 1",
@@ -119,8 +140,6 @@ def rows_of(case: Case) -> list[Row]:
 def measure(case: Case) -> Iterator[tuple[str, float, float]]:
     """Yield each phase with its planned and its measured bytes, those held throughout left out."""
     torch.manual_seed(0)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_config(case.config).eval().to(device)
     recipe = load_recipe(
         "deepseekmath",
         [
@@ -129,16 +148,18 @@ def measure(case: Case) -> Iterator[tuple[str, float, float]]:
             f"rollout.group_size={case.group_size}",
             f"rollout.max_new_tokens={case.completion}",
             f"optimizer.micro_batch_tokens={case.micro_batch_tokens}",
+            *case.settings,
         ],
     )
+    dtype = getattr(torch, recipe.optimizer.dtype)
     shape = training_shape(
         recipe,
-        shape_of(case.config, name=case.name),
+        shape_of(case.config, name=case.name, dtype=dtype, lora=recipe.lora),
         prompt_tokens=case.prompt,
         completion_tokens=case.completion,
     )
     plan = plan_memory(shape)
-    for phase, measured in _peaks(case, model, recipe).items():
+    for phase, measured in _peaks(case, _float32_model(case, recipe), recipe).items():
         items = plan.phases[phase].items()
         yield (
             phase,
@@ -147,19 +168,35 @@ def measure(case: Case) -> Iterator[tuple[str, float, float]]:
         )
 
 
+def _float32_model(case: Case, recipe: Recipe) -> PreTrainedModel:
+    """A random model with the recipe's adapters, as ``optimizer.prepare`` takes it."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    config = copy.deepcopy(case.config)  # transformers writes the dtype into it
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval().to(device)
+    lora = recipe.lora
+    if lora.rank:
+        add_adapter(
+            model, rank=lora.rank, alpha=lora.alpha, target=lora.target, seed=0, base=case.name
+        )
+    return model
+
+
 def _peaks(case: Case, model: PreTrainedModel, recipe: Recipe) -> dict[str, float]:
     """Measured bytes of each phase."""
     rows = rows_of(case)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.optimizer.lr, foreach=True)
+    optimizer = prepare(model, recipe.optimizer)
+    for group in optimizer.param_groups:
+        group["foreach"] = True
     method = build_method(recipe)
 
     def step() -> None:
         update(model, optimizer, _batch(rows), method, recipe, lr=recipe.optimizer.lr)
 
     step()  # from then on the optimizer has its state, and kernels their workspaces
-    for parameter in model.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    gradients = sum(p.numel() * p.element_size() for p in model.parameters())
+    weights = stepped(optimizer)
+    for weight in weights:
+        weight.grad = torch.zeros_like(weight)
+    gradients = sum(weight.numel() * weight.element_size() for weight in weights)
     adamw = gradients + peak_bytes(optimizer.step)
     optimizer.zero_grad(set_to_none=True)
     return {

@@ -6,7 +6,7 @@ stays true when its code changes. Two layers are run; the others keep what the s
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import AutoModelForCausalLM, DynamicCache, PretrainedConfig
+
+from mathrl.trainers.lora_layers import adapted_layers
 
 TOKENS = 64
 """Of a traced pass: a multiple of what kernels align to."""
@@ -55,7 +57,11 @@ class Activations:
 
 
 def trace(
-    config: PretrainedConfig, *, dtype: torch.dtype = torch.float32, is_shared: bool = True
+    config: PretrainedConfig,
+    *,
+    dtype: torch.dtype = torch.float32,
+    is_shared: bool = True,
+    target: Sequence[str] = (),
 ) -> Activations:
     """Count what the passes of a model keep.
 
@@ -63,10 +69,12 @@ def trace(
         config: Of a causal language model.
         dtype: Of its weights.
         is_shared: Completions read their prompts from a cache; if not, ``behind`` is zero.
+        target: The linear layers that have adapters, while all weights are frozen; what the
+            adapters keep between their two products is left out. Empty: all weights are trained.
     """
     with FakeTensorMode():
-        first = _Trace(config, 1, dtype)
-        second = _Trace(config, 2, dtype)
+        first = _Trace(config, 1, dtype, target)
+        second = _Trace(config, 2, dtype, target)
         layers = int(config.num_hidden_layers)
 
         def kept(prompt: int, new: int) -> float:
@@ -101,9 +109,20 @@ def _solve_behind(kept: KeptBytes) -> Kept:
 class _Trace:
     """A model of a few layers on fake tensors."""
 
-    def __init__(self, config: PretrainedConfig, num_layers: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        config: PretrainedConfig,
+        num_layers: int,
+        dtype: torch.dtype,
+        target: Sequence[str],
+    ) -> None:
         self.config = _cut(config, num_layers)
         model = AutoModelForCausalLM.from_config(self.config, dtype=dtype).eval()
+        if target:
+            model.requires_grad_(False)
+            # an adapter reads what its layer reads, and keeps it for the same gradient
+            for layer in adapted_layers(model, target):
+                layer.weight.requires_grad_(True)
         self.decoder: Any = model.get_decoder()
         # of tensors that live as long as this: a freed one's place is soon another's
         own = (*self.decoder.parameters(), *self.decoder.buffers())

@@ -92,7 +92,12 @@ def forward_flops(sizes: MatrixSizes, done: Pass) -> float:
 
 
 def update_flops(
-    sizes: MatrixSizes, done: Pass, *, is_head_twice: bool = True, is_checkpointing: bool = False
+    sizes: MatrixSizes,
+    done: Pass,
+    *,
+    is_head_twice: bool = True,
+    is_checkpointing: bool = False,
+    adapter_parameters: int = 0,
 ) -> float:
     """Operations of a forward and a backward pass.
 
@@ -102,14 +107,16 @@ def update_flops(
         is_head_twice: The logits are made again in the backward pass, as they are wherever they
             come in more than one chunk.
         is_checkpointing: The layers' activations are made again too.
+        adapter_parameters: Trained in the place of the weights, whose own gradients are not made.
     """
-    layers = 1 + BACKWARD_FACTOR + is_checkpointing
+    weights = 1.0 if adapter_parameters else BACKWARD_FACTOR
     attention = 1 + ATTENTION_BACKWARD_FACTOR + is_checkpointing
-    head = 1 + BACKWARD_FACTOR + is_head_twice
+    adapters = 2 * adapter_parameters * done.tokens
     return (
-        layers * _layer_flops(sizes, done)
+        (1 + weights + is_checkpointing) * _layer_flops(sizes, done)
         + attention * _attention_flops(sizes, done)
-        + head * _head_flops(sizes, done)
+        + (1 + weights + is_head_twice) * _head_flops(sizes, done)
+        + (1 + BACKWARD_FACTOR + is_checkpointing) * adapters
     )
 
 

@@ -3,21 +3,25 @@
 Parameters are counted on torch's meta device, exactly; what its passes keep, by ``activations``.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from mathrl.engines.cache import preallocated_cache
 from mathrl.engines.step import can_step
 from mathrl.errors import ConfigError
 from mathrl.policy import EMBEDDED_POLICY
-from mathrl.trainers.activations import Activations, trace
+from mathrl.trainers.activations import Activations, Kept, trace
 from mathrl.trainers.flops import MatrixSizes
 from mathrl.trainers.logprobs import can_share_prompts
+from mathrl.trainers.lora_layers import adapted_layers
+from mathrl.trainers.recipe import LoraConfig, Recipe
 
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 """Names that configurations give to the number of experts."""
@@ -42,27 +46,60 @@ class ModelShape:
     """Prompts are forwarded once a group."""
     is_fused: bool
     """The local engine decodes with weights of its own, copied into fewer products."""
+    is_layered: bool
+    """The layers are a list, which can be recomputed and sharded one by one."""
     max_positions: int | None
     """Tokens of prompt and completion together; None: no limit."""
     activations: Activations
+    """In the dtype of the passes."""
+    adapter_parameters: int = 0
+    """Of the adapters, which are trained alone; 0: there are none, and all weights are trained."""
 
 
-def read_model(source: str | Path | None, *, dtype: torch.dtype = torch.float32) -> ModelShape:
+ReadShape = Callable[[Recipe], ModelShape]
+"""The sizes of the model that a recipe trains, as the recipe trains it."""
+
+
+def shape_reader(source: str | Path | None) -> ReadShape:
+    """Make a function that reads a model in a recipe's dtype and with its adapters, each once.
+
+    Args:
+        source: A folder, or a hub id; the embedded policy by default.
+    """
+
+    @cache
+    def read(dtype: str, lora: LoraConfig) -> ModelShape:
+        return read_model(source, dtype=getattr(torch, dtype), lora=lora)
+
+    return lambda recipe: read(recipe.optimizer.dtype, recipe.lora)
+
+
+def read_model(
+    source: str | Path | None,
+    *,
+    dtype: torch.dtype = torch.float32,
+    lora: LoraConfig | None = None,
+) -> ModelShape:
     """Read the sizes of a model from its config.json.
 
     Args:
         source: A folder, or a hub id; the embedded policy by default.
         dtype: Of the weights in the passes.
+        lora: The adapters that are trained; none by default.
 
     Raises:
         ConfigError: There is no configuration, or it is not one of a dense causal decoder.
     """
     config = _read_config(str(source or EMBEDDED_POLICY))
-    return shape_of(config, name=str(source or "embedded"), dtype=dtype)
+    return shape_of(config, name=str(source or "embedded"), dtype=dtype, lora=lora)
 
 
 def shape_of(
-    config: PretrainedConfig, *, name: str, dtype: torch.dtype = torch.float32
+    config: PretrainedConfig,
+    *,
+    name: str,
+    dtype: torch.dtype = torch.float32,
+    lora: LoraConfig | None = None,
 ) -> ModelShape:
     """Count a model's parameters and what its passes keep.
 
@@ -70,9 +107,11 @@ def shape_of(
         config: Of the model.
         name: For messages.
         dtype: Of the weights in the passes.
+        lora: The adapters that are trained; none by default.
 
     Raises:
-        ConfigError: It is not the configuration of a dense causal decoder.
+        ConfigError: It is not the configuration of a dense causal decoder, or the adapters do not
+            go into it.
     """
     _check_config(config, name)
     try:
@@ -85,7 +124,7 @@ def shape_of(
     linears = [m for m in model.get_decoder().modules() if isinstance(m, torch.nn.Linear | Conv1D)]
     embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
     is_shareable = can_share_prompts(model)
-    return ModelShape(
+    shape = ModelShape(
         name=name,
         parameters=sum(p.numel() for p in model.parameters()),
         sizes=MatrixSizes(
@@ -101,8 +140,39 @@ def shape_of(
         is_tied=head is embedding,
         is_shareable=is_shareable,
         is_fused=can_step(model, preallocated_cache(config, capacity=1)),
+        is_layered=getattr(model.get_decoder(), "layers", None) is not None,
         max_positions=getattr(config, "max_position_embeddings", None),
-        activations=trace(config, dtype=dtype, is_shared=is_shareable),
+        activations=trace(
+            config,
+            dtype=dtype,
+            is_shared=is_shareable,
+            target=lora.target if lora and lora.rank else (),
+        ),
+    )
+    return _adapted(shape, model, lora, dtype) if lora and lora.rank else shape
+
+
+def _adapted(
+    shape: ModelShape, model: PreTrainedModel, lora: LoraConfig, dtype: torch.dtype
+) -> ModelShape:
+    """The same model with adapters: B [out, rank] and A [rank, in] beside each layer."""
+    layers = adapted_layers(model, lora.target)
+    if dtype == torch.bfloat16 and model.get_output_embeddings() in layers:
+        raise ConfigError(
+            "lora.target: an adapter on the output head would be left out by its float32 logits; "
+            "set optimizer.dtype to float32, or leave the head out"
+        )
+    width = sum(layer.in_features + layer.out_features for layer in layers)
+    between = len(layers) * lora.rank * dtype.itemsize  # A's outputs, which B's gradient needs
+    found = shape.activations
+
+    def wider(kept: Kept) -> Kept:
+        return replace(kept, per_token=kept.per_token + between)
+
+    return replace(
+        shape,
+        adapter_parameters=lora.rank * width,
+        activations=replace(found, alone=wider(found.alone), behind=wider(found.behind)),
     )
 
 

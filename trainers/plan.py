@@ -10,19 +10,18 @@ and how they compare with measured peaks.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mathrl.errors import ConfigError
 from mathrl.trainers.flops import Pass, decoding_pass, padded_pass, shared_pass
 from mathrl.trainers.logprobs import CHUNK_ELEMENTS
-from mathrl.trainers.model_shape import ModelShape
-from mathrl.trainers.recipe import Recipe
+from mathrl.trainers.plan_shape import FLOAT32, TrainingShape
 
-GIB = 2**30
-FLOAT32 = 4
 SAMPLED_ROWS = 256
 """Completions that the local engine decodes side by side."""
 CHUNK_COPIES = 4
 """A chunk of logits in float32 at its backward pass: log-probs, their gradient, that of the scaled
 logits, that of the logits."""
+CACHE_GRADIENTS = 1.5
+"""As attention runs backward: the gradients of a layer's keys and values, and one of the two once
+more on its way to the prompts."""
 DRAW_BYTES = 28
 """Drawing a token, for each row and word: logits and log-probs in float32, exponentials and their
 running sum in float64, and one of the two more while it is made."""
@@ -37,7 +36,8 @@ PHASES = ("sample", "score", "update", "step")
 ITEMS = (
     "weights",
     "reference",
-    "optimizer state",
+    "masters",
+    "moments",
     "gradients",
     "sampler",
     "activations",
@@ -47,143 +47,10 @@ ITEMS = (
     "fragmentation",
 )
 OVERHEADS = frozenset(("CUDA context", "fragmentation"))
-PERSISTENT = frozenset(("weights", "reference", "optimizer state"))
+PERSISTENT = frozenset(("weights", "reference", "masters", "moments"))
 """Items that are there from the start and leave no holes."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingShape:
-    """All that decides what a step costs."""
-
-    model: ModelShape
-    num_problems: int
-    group_size: int
-    prompt_tokens: int
-    completion_tokens: float
-    """Expected mean."""
-    max_new_tokens: int
-    micro_batch_tokens: int
-    num_gpus: int = 1
-    updates_per_rollout: int = 1
-    num_scoring_passes: int = 0
-    """Passes over all rows without a gradient: the reference's, the old policy's."""
-    has_reference: bool = False
-    """Another copy of the weights is held."""
-    has_sampling: bool = True
-    is_sharded: bool = False
-    is_checkpointing: bool = False
-    """Only the layers' inputs are kept; prompts go with every completion."""
-    is_offloaded: bool = False
-    """The optimizer's state is on the CPU while completions are sampled."""
-    weight_bytes: int = FLOAT32
-    """Of a weight in the passes; below 4, the optimizer has float32 weights of its own."""
-    moment_bytes: int = FLOAT32
-    """Of each of Adam's two moments."""
-    trainable_parameters: int | None = None
-    """None: all."""
-    has_own_sampler: bool = False
-    """Another engine on the same GPU holds weights and a cache."""
-    sampler_bytes: float = 0.0
-    """What that engine takes while it samples."""
-
-    @property
-    def trainable(self) -> int:
-        """Parameters with a gradient."""
-        if self.trainable_parameters is None:
-            return self.model.parameters
-        return self.trainable_parameters
-
-    @property
-    def num_shards(self) -> int:
-        """Ranks that a tensor of weights is spread over."""
-        return self.num_gpus if self.is_sharded else 1
-
-    @property
-    def is_shared(self) -> bool:
-        """Prompts are forwarded once a group."""
-        has_groups = self.group_size > 1 or self.is_sharded
-        return self.model.is_shareable and has_groups and not self.is_checkpointing
-
-    @property
-    def prompts_here(self) -> int:
-        """Problems on the GPU with the most of them."""
-        return -(-self.num_problems // self.num_gpus)
-
-    @property
-    def rows_here(self) -> int:
-        """Completions on it."""
-        return self.prompts_here * self.group_size
-
-
-def training_shape(
-    recipe: Recipe,
-    model: ModelShape,
-    *,
-    prompt_tokens: int,
-    completion_tokens: float | None = None,
-    num_gpus: int = 1,
-) -> TrainingShape:
-    """Read off a recipe what a step costs.
-
-    Args:
-        recipe: What will run.
-        model: Sizes of the model that will be trained.
-        prompt_tokens: Tokens of a prompt.
-        completion_tokens: Expected mean; by default half of what the recipe allows.
-        num_gpus: Ranks of ``torchrun``.
-
-    Raises:
-        ConfigError: The numbers do not go together.
-    """
-    rollout, loss, optimizer = recipe.rollout, recipe.loss, recipe.optimizer
-    if completion_tokens is None:
-        completion_tokens = max(1.0, rollout.max_new_tokens / 2)
-    is_sharded = optimizer.sharding == "sharded" and num_gpus > 1
-    _check_lengths(model, rollout.max_new_tokens, prompt_tokens, completion_tokens)
-    _check_gpus(model, num_gpus, is_sharded=is_sharded)
-    is_grpo = recipe.method == "grpo"
-    has_reference = is_grpo and loss.beta > 0
-    has_old_pass = has_reference and loss.kl_in == "reward"
-    return TrainingShape(
-        model=model,
-        num_problems=rollout.num_problems,
-        group_size=rollout.group_size if is_grpo else 1,
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        max_new_tokens=rollout.max_new_tokens,
-        micro_batch_tokens=optimizer.micro_batch_tokens,
-        num_gpus=num_gpus,
-        updates_per_rollout=loss.updates_per_rollout,
-        num_scoring_passes=has_reference + has_old_pass,
-        has_reference=has_reference,
-        has_sampling=is_grpo,
-        is_sharded=is_sharded,
-    )
-
-
-def _check_gpus(model: ModelShape, num_gpus: int, *, is_sharded: bool) -> None:
-    if num_gpus < 1:
-        raise ConfigError(f"--num-gpus must be at least 1, got {num_gpus}")
-    if is_sharded and model.is_tied:
-        raise ConfigError(
-            f"{model.name} ties its output head to its embeddings, which cannot be sharded apart: "
-            "set optimizer.sharding to replicated"
-        )
-
-
-def _check_lengths(model: ModelShape, longest: int, prompt: int, mean: float) -> None:
-    for name, value in (("prompt-tokens", prompt), ("completion-tokens", mean)):
-        if not value >= 1:  # nan is not
-            raise ConfigError(f"--{name} must be at least 1, got {value:g}")
-    if mean > longest:
-        raise ConfigError(
-            f"--completion-tokens {mean:g} is more than rollout.max_new_tokens ({longest}) allows"
-        )
-    if model.max_positions is not None and prompt + longest > model.max_positions:
-        raise ConfigError(
-            f"{prompt} prompt tokens and rollout.max_new_tokens={longest} do not fit the "
-            f"{model.max_positions} positions of {model.name}"
-        )
+OFFLOADED = frozenset(("masters", "moments"))
+"""Items that may be on the CPU while completions are sampled."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -252,22 +119,32 @@ def sampled_pass(shape: TrainingShape) -> Pass:
 
 def _held(shape: TrainingShape) -> dict[str, float]:
     """What stays from step to step."""
-    weights = shape.model.parameters * shape.weight_bytes
-    masters = FLOAT32 if shape.weight_bytes < FLOAT32 else 0
-    state = shape.trainable * (2 * shape.moment_bytes + masters)
-    held = {"weights": weights / shape.num_shards, "optimizer state": state / shape.num_shards}
+    shards = shape.num_shards
+    in_passes = shape.model.parameters * shape.weight_bytes
+    # a shard is its own master, and is rounded on its way into a pass
+    own_bytes = FLOAT32 if shape.is_sharded else shape.weight_bytes
+    held = {
+        "weights": shape.parameters * own_bytes / shards,
+        "moments": 2 * shape.trainable * shape.moment_bytes / shards,
+    }
+    if shape.has_masters:
+        held["masters"] = shape.trainable * FLOAT32
     if shape.has_reference:
-        held["reference"] = weights / shape.num_shards
-    if shape.is_sharded and shape.has_sampling and not shape.has_own_sampler:
-        held["sampler"] = weights  # the local engine samples from a whole copy, which stays
+        held["reference"] = in_passes / shards
+    if shape.is_sharded and shape.has_sampling and shape.sampler == "local":
+        held["sampler"] = in_passes  # the engine samples from a whole copy, which stays
+    if shape.is_sampler_kept:
+        held["sampler"] = shape.sampler_bytes
     return held
 
 
 def _sample(shape: TrainingShape) -> dict[str, float]:
     held = _held(shape)
-    if shape.is_offloaded:
-        del held["optimizer state"]
-    if shape.has_own_sampler:
+    if shape.is_offloaded and shape.sampler != "vllm":  # which wakes up before they have moved
+        held = {name: size for name, size in held.items() if name not in OFFLOADED}
+    if shape.sampler == "servers":
+        return held
+    if shape.sampler == "vllm":
         return {**held, "sampler": shape.sampler_bytes}
     rows = min(SAMPLED_ROWS, shape.rows_here)
     capacity = shape.prompt_tokens + shape.max_new_tokens
@@ -297,7 +174,11 @@ def _update(shape: TrainingShape) -> dict[str, float]:
 def _optimizer_step(shape: TrainingShape) -> dict[str, float]:
     gradients = shape.trainable * FLOAT32 / shape.num_shards
     # on CUDA, AdamW makes the square roots of all second moments at once
-    return {**_held(shape), "gradients": gradients, "working space": gradients}
+    working = gradients
+    if shape.moment_bytes < FLOAT32:  # one weight after another, its two moments in float32
+        largest = max(shape.model.embedding_parameters, shape.model.sizes.head_parameters)
+        working = min(gradients, 2 * FLOAT32 * largest)
+    return {**_held(shape), "gradients": gradients, "working space": working}
 
 
 def _largest(
@@ -328,10 +209,8 @@ def _training(shape: TrainingShape, length: float) -> dict[str, float]:
     kv_bytes = kept.kv_elements * shape.weight_bytes
     in_layers = rows * width * _layer_bytes(shape, wide=2, hidden=2)
     if shape.is_checkpointing:
-        inputs = rows * width * shape.model.hidden_size * shape.weight_bytes
-        layer = kept.alone.num_bytes(rows, width, width) / shape.model.num_layers
-        activations = shape.model.num_layers * inputs + layer
-    elif not shape.is_shared:
+        return _recomputing(shape, length, in_layers)
+    if not shape.is_shared:
         activations = kept.alone.num_bytes(rows, width, width)
     else:
         prompts = _prompt_tokens_at_once(shape)
@@ -347,6 +226,27 @@ def _training(shape: TrainingShape, length: float) -> dict[str, float]:
     return {"activations": activations, **_at_head_or_in_layers(shape, scored, in_layers)}
 
 
+def _recomputing(shape: TrainingShape, length: float, working: float) -> dict[str, float]:
+    """The same where layers run again: their inputs, then all of one layer at a time."""
+    rows, width = widest_micro_batch(shape, length)
+    model = shape.model
+    kept, scored = model.activations, rows * length
+    kv_bytes = kept.kv_elements * shape.weight_bytes
+    inputs = model.num_layers * model.hidden_size * shape.weight_bytes  # of a token
+    if not shape.is_shared:
+        layer = kept.alone.num_bytes(rows, width, width) / model.num_layers
+        items = _at_head_or_in_layers(shape, scored, layer + working)
+        return {"activations": rows * width * inputs, **items}
+    prompts = _prompt_tokens_at_once(shape)
+    forwarded, context = length - 1, shape.prompt_tokens + length - 1
+    activations = rows * forwarded * inputs + rows * shape.prompt_tokens * kv_bytes
+    activations += prompts * (inputs + 2 * kv_bytes)  # keys and values, and what they gather
+    layer = kept.behind.num_bytes(rows, forwarded, context) / model.num_layers
+    keys = rows * context * kept.behind.per_context / model.num_layers
+    in_layers = layer + max(working, CACHE_GRADIENTS * keys)
+    return {"activations": activations, **_at_head_or_in_layers(shape, scored, in_layers)}
+
+
 def _at_head_or_in_layers(
     shape: TrainingShape, scored: float, in_layers: float
 ) -> dict[str, float]:
@@ -356,7 +256,8 @@ def _at_head_or_in_layers(
     chunk = min(CHUNK_ELEMENTS, logits)
     hidden = 3 * scored * model.hidden_size * shape.weight_bytes  # joined, selected, its gradient
     # the head's gradient is added up over the chunks before it reaches the weight's
-    waiting = model.sizes.head_parameters * shape.weight_bytes if logits > CHUNK_ELEMENTS else 0.0
+    is_waiting = logits > CHUNK_ELEMENTS and not model.adapter_parameters
+    waiting = model.sizes.head_parameters * shape.weight_bytes if is_waiting else 0.0
     in_layers += _gathered_bytes(shape)
     at_head = CHUNK_COPIES * FLOAT32 * chunk
     beside = hidden + waiting + _gathered_bytes(shape)

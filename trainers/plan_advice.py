@@ -1,19 +1,25 @@
 """What to change in a recipe that does not fit, found by trying.
 
 Every change is tried alone; then the cheapest set of changes that fits is looked for. The changes
-stand in order of their cost, and one comes in only where all cheaper ones together do not suffice.
+stand in order of their cost, and one comes in only where no three of the cheaper ones suffice. What
+a recipe or a model refuses is tried like everything else, and left out.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import compress, product
+from math import inf
 from typing import Any
 
-from mathrl.trainers.plan import TrainingShape, plan_memory
+from mathrl.errors import ConfigError
+from mathrl.trainers.plan import plan_memory
+from mathrl.trainers.plan_shape import TrainingShape
 from mathrl.trainers.recipe import Recipe
 
 WORTH_SAYING = 0.99
 """A change that leaves more than this of the memory is not shown."""
+MAX_CHANGES = 3
+"""Changes at a time: what needs more is better served by more GPUs."""
 MAX_GPUS = 4096
 """Where the search for a number of GPUs gives up."""
 
@@ -48,7 +54,7 @@ class Attempt:
     changes: tuple[Change, ...]
     num_gpus: int
     peak: float
-    """Bytes on each GPU."""
+    """Bytes on each GPU; infinite where the changes are refused."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,56 +100,44 @@ class _Search:
     capacity: float
 
     def attempt(self, changes: tuple[Change, ...], num_gpus: int) -> Attempt:
-        recipe = self.recipe
-        for change in changes:
-            recipe = change.apply(recipe)
-        peak = plan_memory(self.shape_of(recipe, num_gpus)).peak
+        try:
+            recipe = self.recipe
+            for change in changes:
+                recipe = change.apply(recipe)
+            peak = plan_memory(self.shape_of(recipe, num_gpus)).peak
+        except ConfigError:  # that the recipe is right as it is was seen before
+            peak = inf
         return Attempt(changes=changes, num_gpus=num_gpus, peak=peak)
 
     def changes(self, num_gpus: int) -> list[Change]:
         """What could be changed, the cheapest first."""
-        recipe, shape = self.recipe, self.shape_of(self.recipe, num_gpus)
-        one_row = shape.max_new_tokens + (0 if shape.is_shared else shape.prompt_tokens)
-        found = []
-        if one_row < recipe.optimizer.micro_batch_tokens:
-            found.append(_tokens(one_row))
-        if num_gpus > 1 and not shape.is_sharded and not shape.model.is_tied:
-            found.append(
-                Change(key="optimizer.sharding", value="sharded", cost="the GPUs exchange weights")
-            )
-        if shape.has_reference:
-            found.append(
-                Change(key="loss.beta", value=0.0, cost="another objective: no KL penalty")
-            )
-        if shape.has_sampling and shape.max_new_tokens > 1:
-            half = shape.max_new_tokens // 2
-            if recipe.rollout.overlong_cache <= half:
-                found.append(
-                    Change(
-                        key="rollout.max_new_tokens",
-                        value=half,
-                        cost="another task: longer completions are cut",
-                    )
-                )
-        return found
+        shape = self.shape_of(self.recipe, num_gpus)
+        candidates = [*_in_the_optimizer(self.recipe, shape), *_elsewhere(self.recipe, shape)]
+        return [c for c in candidates if self.attempt((c,), num_gpus).peak < inf]
 
-    def cheapest(self, num_gpus: int) -> Attempt | None:
-        """The first set of changes that fits, in the order of binary numbers: 1, 2, 1+2, 4, …"""
-        changes = self.changes(num_gpus)
+    def cheapest(self, num_gpus: int, *, keys: str = "") -> Attempt | None:
+        """The first set of changes that fits, in the order of binary numbers: 1, 2, 1+2, 4, …
+
+        Args:
+            num_gpus: To run on.
+            keys: How the keys that may change begin.
+        """
+        changes = [change for change in self.changes(num_gpus) if change.key.startswith(keys)]
         for chosen in product((False, True), repeat=len(changes)):
+            if sum(chosen) > MAX_CHANGES:
+                continue
             some = tuple(compress(changes, reversed(chosen)))
             if self.attempt(some, num_gpus).peak <= self.capacity:
                 return self._with_most_tokens(some, num_gpus)
         return None
 
     def fewest_gpus(self, num_gpus: int) -> Attempt | None:
-        """The cheapest changes on twice, four times, … as many GPUs, the weights in shards."""
+        """The cheapest changes of the optimizer on twice, four times, … as many GPUs."""
         more = max(2, num_gpus)
         while more <= MAX_GPUS:
-            changes = tuple(c for c in self.changes(more) if c.key.startswith("optimizer."))
-            attempt = self.attempt(changes, more)
-            if attempt.peak <= self.capacity:
-                return self._with_most_tokens(changes, more)
+            found = self.cheapest(more, keys="optimizer.")
+            if found is not None:
+                return found
             more *= 2
         return None
 
@@ -163,6 +157,37 @@ class _Search:
         asked = self.recipe.optimizer.micro_batch_tokens
         tokens = min(self.most_tokens(others, num_gpus), asked)
         return self.attempt((_tokens(tokens), *others) if tokens else changes, num_gpus)
+
+
+def _in_the_optimizer(recipe: Recipe, shape: TrainingShape) -> Iterator[Change]:
+    """What leaves the objective as it is."""
+    optimizer = recipe.optimizer
+    one_row = shape.max_new_tokens + (0 if shape.is_shared else shape.prompt_tokens)
+    if one_row < optimizer.micro_batch_tokens:
+        yield _tokens(one_row)
+    others: tuple[tuple[str, Any, str], ...] = (
+        ("is_checkpointing", True, "each layer runs again in the backward pass"),
+        ("is_offloaded", True, "moments and masters cross the bus, to and fro"),
+        ("dtype", "bfloat16", "passes round to 8 bits"),
+        ("state", "8bit", "moments within percents; needs mathrl[lowbit]"),
+    )
+    for name, value, cost in others:
+        if getattr(optimizer, name) != value:
+            yield Change(key=f"optimizer.{name}", value=value, cost=cost)
+    if shape.num_gpus > 1 and not shape.is_sharded:
+        yield Change(key="optimizer.sharding", value="sharded", cost="the GPUs exchange weights")
+
+
+def _elsewhere(recipe: Recipe, shape: TrainingShape) -> Iterator[Change]:
+    """vLLM's sleep, then what changes the experiment."""
+    if shape.is_sampler_kept:
+        yield Change(key="engine.sleep_level", value=2, cost="vLLM wakes up for every step")
+    if shape.has_reference:
+        yield Change(key="loss.beta", value=0.0, cost="another objective: no KL penalty")
+    if shape.has_sampling:
+        half = recipe.rollout.max_new_tokens // 2
+        cost = "another task: longer completions are cut"
+        yield Change(key="rollout.max_new_tokens", value=half, cost=cost)
 
 
 def _tokens(count: int) -> Change:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mathrl.trainers.gpus import Gpu
-from mathrl.trainers.model_shape import ModelShape
-from mathrl.trainers.plan import MemoryPlan, TrainingShape, plan_memory, training_shape
+from mathrl.trainers.model_shape import ReadShape
+from mathrl.trainers.plan import MemoryPlan, plan_memory
 from mathrl.trainers.plan_advice import Advice, advise
+from mathrl.trainers.plan_shape import TrainingShape, training_shape
 from mathrl.trainers.plan_time import PhaseTime, plan_time
 from mathrl.trainers.recipe import Recipe
 
@@ -32,7 +33,7 @@ class TrainingPlan:
 
 def plan_training(
     recipe: Recipe,
-    model: ModelShape,
+    read: ReadShape,
     *,
     prompt_tokens: int,
     completion_tokens: float | None = None,
@@ -44,7 +45,7 @@ def plan_training(
 
     Args:
         recipe: What will run.
-        model: Sizes of the model.
+        read: Tells the sizes of the model as a recipe trains it.
         prompt_tokens: Tokens of a prompt.
         completion_tokens: Expected mean; by default half of what the recipe allows.
         num_gpus: Ranks of ``torchrun``.
@@ -57,23 +58,19 @@ def plan_training(
 
     def shape_of(changed: Recipe, gpus: int) -> TrainingShape:
         mean = completion_tokens
-        if mean is not None:  # advice may cut completions shorter than they are expected to be
+        if mean is not None and changed is not recipe:
+            # advice may cut completions shorter than they are expected to be
             mean = min(mean, changed.rollout.max_new_tokens)
         return training_shape(
             changed,
-            model,
+            read(changed),
             prompt_tokens=prompt_tokens,
             completion_tokens=mean,
             num_gpus=gpus,
+            capacity=capacity,
         )
 
-    shape = training_shape(
-        recipe,
-        model,
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        num_gpus=num_gpus,
-    )
+    shape = shape_of(recipe, num_gpus)
     advice = None
     if capacity is not None:
         advice = advise(recipe, shape_of, num_gpus=num_gpus, capacity=capacity)

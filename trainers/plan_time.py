@@ -10,14 +10,8 @@ from dataclasses import dataclass
 from mathrl.trainers.flops import forward_flops, update_flops
 from mathrl.trainers.gpus import Gpu
 from mathrl.trainers.logprobs import CHUNK_ELEMENTS
-from mathrl.trainers.plan import (
-    DRAW_BYTES,
-    FLOAT32,
-    SAMPLED_ROWS,
-    TrainingShape,
-    sampled_pass,
-    scored_pass,
-)
+from mathrl.trainers.plan import DRAW_BYTES, SAMPLED_ROWS, sampled_pass, scored_pass
+from mathrl.trainers.plan_shape import FLOAT32, TrainingShape
 
 BFLOAT16_SHARE = (0.11, 0.36)
 """Of the peak rate, reached in training: prime-rl's published measurements, Qwen3-0.6B on one H100
@@ -47,7 +41,7 @@ class PhaseTime:
 
 
 def plan_time(shape: TrainingShape, gpu: Gpu) -> Mapping[str, PhaseTime]:
-    """Estimate each phase of a step; the phases follow each other."""
+    """Estimate each phase of a step on its own GPUs; the phases follow each other."""
     updates = shape.updates_per_rollout
     scored = scored_pass(shape)
     sizes = shape.model.sizes
@@ -57,16 +51,17 @@ def plan_time(shape: TrainingShape, gpu: Gpu) -> Mapping[str, PhaseTime]:
         scored,
         is_head_twice=min(logits, _micro_batch_logits(shape)) > CHUNK_ELEMENTS,
         is_checkpointing=shape.is_checkpointing,
+        adapter_parameters=shape.model.adapter_parameters,
     )
     moved = STEP_PASSES * FLOAT32 * shape.trainable / shape.num_shards
     times = {}
-    if shape.has_sampling:
+    if shape.has_sampling and shape.sampler != "servers":
         times["sample"] = _sampling(shape, gpu)
     if shape.num_scoring_passes:
         score = shape.num_scoring_passes * forward_flops(sizes, scored)
-        times["score"] = _phase(shape, gpu, flops=score / shape.num_gpus)
-    times["update"] = _phase(shape, gpu, flops=updates * update / shape.num_gpus)
-    times["step"] = _phase(shape, gpu, moved=updates * moved)
+        times["score"] = _phase(gpu, shape.weight_bytes, flops=score / shape.num_gpus)
+    times["update"] = _phase(gpu, shape.weight_bytes, flops=updates * update / shape.num_gpus)
+    times["step"] = _phase(gpu, shape.weight_bytes, moved=updates * moved)
     return times
 
 
@@ -78,33 +73,34 @@ def _sampling(shape: TrainingShape, gpu: Gpu) -> PhaseTime:
     """Every token reads all weights once a batch of rows, and the cache of each row."""
     done = sampled_pass(shape)
     tokens_here = shape.rows_here * shape.completion_tokens
-    kv_bytes = shape.model.activations.kv_elements * shape.weight_bytes
+    weight_bytes, is_vllm = shape.sampler_weight_bytes, shape.sampler == "vllm"
+    kv_bytes = shape.model.activations.kv_elements * weight_bytes
     caches = done.pairs / shape.num_gpus * kv_bytes
     drawing = tokens_here * shape.model.vocab_size * DRAW_BYTES
-    batches = 1 if shape.has_own_sampler else -(-shape.rows_here // SAMPLED_ROWS)
-    weights = shape.model.parameters * shape.weight_bytes
+    batches = 1 if is_vllm else -(-shape.rows_here // SAMPLED_ROWS)
+    weights = shape.model.parameters * weight_bytes
     flops = forward_flops(shape.model.sizes, done) / shape.num_gpus
 
-    def moved(steps: float) -> float:
-        return batches * steps * weights + caches + drawing
+    def lasting(steps: float) -> PhaseTime:
+        moved = batches * steps * weights + caches + drawing
+        return _phase(gpu, weight_bytes, flops=flops, moved=moved)
 
     # a batch ends with its longest row: the mean at best, the limit at worst
-    best = _phase(shape, gpu, flops=flops, moved=moved(shape.completion_tokens))
-    worst = _phase(shape, gpu, flops=flops, moved=moved(shape.max_new_tokens))
+    best, worst = lasting(shape.completion_tokens), lasting(shape.max_new_tokens)
     launches = batches * shape.max_new_tokens * shape.model.num_layers * LAUNCH_S
     return PhaseTime(
         flops=flops,
         limit_s=best.limit_s,
         low_s=best.low_s,
-        high_s=max(worst.high_s, 0 if shape.has_own_sampler else launches),
+        high_s=max(worst.high_s, 0 if is_vllm else launches),
     )
 
 
-def _phase(shape: TrainingShape, gpu: Gpu, *, flops: float = 0.0, moved: float = 0.0) -> PhaseTime:
+def _phase(gpu: Gpu, weight_bytes: int, *, flops: float = 0.0, moved: float = 0.0) -> PhaseTime:
     """Whatever takes longer, the operations or the bytes."""
-    at_peak = flops / (gpu.tflops(shape.weight_bytes) * 1e12)
+    at_peak = flops / (gpu.tflops(weight_bytes) * 1e12)
     in_memory = moved / (gpu.bandwidth_gbps * 1e9)
-    least, most = BFLOAT16_SHARE if shape.weight_bytes < FLOAT32 else FLOAT32_SHARE
+    least, most = BFLOAT16_SHARE if weight_bytes < FLOAT32 else FLOAT32_SHARE
     slow, fast = BANDWIDTH_SHARE
     return PhaseTime(
         flops=flops,

@@ -62,10 +62,12 @@ def _forward(
 
 
 def _own_layer(cache: DynamicCache | None, index: int) -> DynamicCache | None:
-    """The same cache with a layer of its own: appending gives that one new tensors."""
+    """The same cache with this layer alone, and its own: appending gives that one new tensors."""
     if cache is None:
         return None
     own = copy.copy(cache)
-    own.layers = [*cache.layers]
-    own.layers[index] = copy.copy(cache.layers[index])
+    # of the others, what earlier layers have appended would be kept until the backward pass
+    layers: list[Any] = [None] * len(cache.layers)
+    layers[index] = copy.copy(cache.layers[index])
+    own.layers = layers
     return own

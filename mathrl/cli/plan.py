@@ -73,18 +73,20 @@ def train(
     """
     from mathrl.cli.plan_view import as_record, show
     from mathrl.trainers import load_recipe
-    from mathrl.trainers.model_shape import read_model
+    from mathrl.trainers.model_shape import shape_reader
     from mathrl.trainers.plan_report import plan_training
 
     name = recipe or ("deepseekmath" if model else "demo")
     options = [f"model={json.dumps(model)}"] if model else []
     loaded = load_recipe(name, [*assignments, *options])
     hardware = _hardware(gpu, gpu_memory)
-    shape = read_model(loaded.model or None)
+    read = shape_reader(loaded.model or None)
     plan = plan_training(
         loaded,
-        shape,
-        prompt_tokens=_prompt_tokens(loaded, shape) if prompt_tokens is None else prompt_tokens,
+        read,
+        prompt_tokens=_prompt_tokens(loaded, read(loaded))
+        if prompt_tokens is None
+        else prompt_tokens,
         completion_tokens=completion_tokens,
         num_gpus=num_gpus,
         gpu=hardware.gpu,
@@ -117,7 +119,7 @@ class _Hardware:
 def _hardware(name: str | None, memory_gib: float | None) -> _Hardware:
     """The GPU that was asked for, the one in this machine, or none."""
     from mathrl.trainers.gpus import find_gpu, recognise_gpu
-    from mathrl.trainers.plan import GIB
+    from mathrl.trainers.plan_shape import GIB
 
     if memory_gib is not None and not memory_gib > 0:
         raise ConfigError(f"--gpu-memory must be above 0 GiB, got {memory_gib:g}")

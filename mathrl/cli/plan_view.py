@@ -8,9 +8,10 @@ import click
 from rich.table import Table
 
 from mathrl.evals.display import console
-from mathrl.trainers.plan import GIB, ITEMS
+from mathrl.trainers.plan import ITEMS
 from mathrl.trainers.plan_advice import Attempt
 from mathrl.trainers.plan_report import TrainingPlan
+from mathrl.trainers.plan_shape import GIB
 
 HEADINGS = {
     "sample": "sample",
@@ -24,8 +25,11 @@ def show(plan: TrainingPlan, *, recipe: str, hardware: str | None) -> None:
     """Print a plan for people."""
     shape = plan.shape
     where = f"{shape.num_gpus} x {hardware}" if hardware else f"{shape.num_gpus} GPU"
+    adapters = shape.model.adapter_parameters
+    added = f" and {adapters:,} of adapters" if adapters else ""
     click.echo(
-        f"{recipe}: {shape.model.name}, {shape.model.parameters:,} parameters, on {where}\n"
+        f"{recipe}: {shape.model.name}, {shape.model.parameters:,} parameters{added}, "
+        f"on {where}\n"
         f"{shape.num_problems} problems x {shape.group_size} completions a step; assumed: "
         f"{shape.prompt_tokens} tokens a prompt, {shape.completion_tokens:g} a completion "
         f"(at most {shape.max_new_tokens})\n"
@@ -45,6 +49,7 @@ def as_record(plan: TrainingPlan, hardware: str | None) -> dict[str, Any]:
     return {
         "model": shape.model.name,
         "parameters": shape.model.parameters,
+        "adapter_parameters": shape.model.adapter_parameters,
         "gpu": hardware,
         "num_gpus": shape.num_gpus,
         "prompt_tokens": shape.prompt_tokens,

@@ -53,6 +53,23 @@ def test_what_does_not_fit_ends_with_1_and_the_changes_it_names_fit(capsys, mode
     assert code == 0
 
 
+def test_options_of_the_recipe_are_in_the_table(capsys, model):
+    settings = ["optimizer.dtype=bfloat16", "optimizer.is_checkpointing=true", "engine.kind=vllm"]
+    words = [word for setting in settings for word in ("--set", setting)]
+    code, out, _ = run(capsys, "--model", model, "--gpu", "A10", *words, "--json")
+    memory = json.loads(out)["memory"]
+    assert code == 0
+    assert memory["step"]["masters"] == 2 * memory["step"]["weights"]
+    assert memory["sample"]["sampler"] == pytest.approx(0.4 * 22.5 * 2**30)
+    assert "sampler" not in memory["update"]
+
+
+def test_adapters_are_told(capsys):
+    code, out, _ = run(capsys, "--set", "lora.rank=8")
+    assert code == 0
+    assert "692,608 parameters and 58,368 of adapters" in out
+
+
 def test_json_holds_every_figure(capsys, model):
     code, out, _ = run(capsys, "--model", model, "--gpu", "T4", "--json")
     found = json.loads(out)
@@ -97,6 +114,8 @@ def test_sharding_is_tried_on_several_gpus(capsys, model):
         (["--num-gpus", "0"], "--num-gpus must be at least 1, got 0"),
         (["--prompt-tokens", "0"], "--prompt-tokens must be at least 1, got 0"),
         (["--completion-tokens", "0"], "--completion-tokens must be at least 1, got 0"),
+        (["--set", 'lora.target=["no"]', "--set", "lora.rank=2"], "no is the name of no layer"),
+        (["--gpu-memory", "0.005", "--set", "engine.kind=vllm"], "engine.memory_fraction gives"),
         (["--set", "rollout.group_size=0"], "rollout.group_size must be at least 1"),
     ],
 )

@@ -18,10 +18,12 @@ from transformers import (
     T5Config,
 )
 
+from mathrl.adapters import add_adapter
 from mathrl.engines.cache import preallocated_cache
 from mathrl.errors import ConfigError
 from mathrl.trainers.logprobs import Scoring, score_completions
-from mathrl.trainers.model_shape import read_model, shape_of
+from mathrl.trainers.model_shape import read_model, shape_of, shape_reader
+from mathrl.trainers.recipe import LoraConfig, load_recipe
 
 pytestmark = pytest.mark.usefixtures("through_transformers")
 
@@ -160,3 +162,54 @@ def test_a_config_alone_is_enough(tmp_path):
 
 def test_the_embedded_policy_is_the_default():
     assert read_model(None).parameters == 692_608
+
+
+@pytest.mark.parametrize("name", ["qwen2", "llama"])
+@pytest.mark.parametrize("target", [("all-linear",), ("q_proj", "down_proj"), ("mlp.up_proj",)])
+def test_adapters_are_counted_as_they_are_put_in(name, target):
+    lora = LoraConfig(rank=3, target=target)
+    ours = shape_of(CONFIGS[name], name=name, lora=lora)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(CONFIGS[name])
+    add_adapter(model, rank=3, alpha=1, target=target, seed=0, base=name)
+    trained = [p.numel() for p in model.parameters() if p.requires_grad]
+    assert ours.adapter_parameters == sum(trained)
+    assert ours.parameters == sum(p.numel() for p in model.parameters()) - sum(trained)
+
+
+@pytest.mark.parametrize("target", [("all-linear",), ("q_proj",)])
+def test_what_adapters_keep_is_within_three_percent(target):
+    lora = LoraConfig(rank=4, target=target)
+    kept = shape_of(CONFIGS["llama"], name="llama", lora=lora).activations
+    model = built("llama")
+    add_adapter(model, rank=4, alpha=1, target=target, seed=0, base="llama")
+    ours = kept.alone.num_bytes(2, PROMPT, PROMPT)
+    ours += kept.behind.num_bytes(16, COMPLETION - 1, PROMPT + COMPLETION - 1)
+    ours += 16 * COMPLETION * (64 * 4 + 64 * 4)
+    assert kept_bytes(model, rows_of(2, 8)) == pytest.approx(ours, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "dtype", "says"),
+    [
+        ("llama", ("nothing",), torch.float32, "nothing is the name of no layer"),
+        ("llama", ("embed_tokens",), torch.float32, "embed_tokens is not a linear layer"),
+        ("gpt2", ("all-linear",), torch.float32, "c_attn is not a linear layer"),
+        ("qwen2", ("lm_head",), torch.float32, "the output head is tied"),
+        ("llama", ("lm_head",), torch.bfloat16, "set optimizer.dtype to float32"),
+    ],
+)
+def test_adapters_that_do_not_go_in_are_refused(name, target, dtype, says):
+    with pytest.raises(ConfigError, match=says):
+        shape_of(CONFIGS[name], name=name, dtype=dtype, lora=LoraConfig(rank=2, target=target))
+
+
+def test_a_model_is_read_as_the_recipe_trains_it():
+    read = shape_reader(None)
+    plain, adapted, rounded = (
+        read(load_recipe("demo", settings))
+        for settings in ([], ["lora.rank=8"], ["optimizer.dtype=bfloat16"])
+    )
+    assert adapted.adapter_parameters == 58_368  # docs/lora.md
+    assert rounded.activations.alone.per_token < 0.6 * plain.activations.alone.per_token
+    assert read(load_recipe("demo", ["max_steps=3"])) is plain

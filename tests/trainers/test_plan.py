@@ -1,5 +1,6 @@
 """The plan against peaks of real updates, and its arithmetic by hand."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
 
+from mathrl.adapters import add_adapter
 from mathrl.engines import SampleRequest, SamplingParams
 from mathrl.engines.local import LocalEngine
 from mathrl.errors import ConfigError
@@ -18,9 +20,11 @@ from mathrl.trainers.gpus import GPUS, find_gpu, recognise_gpu
 from mathrl.trainers.logprobs import completion_mask
 from mathrl.trainers.methods import build_method
 from mathrl.trainers.model_shape import ModelShape, shape_of
-from mathrl.trainers.plan import FLOAT32, GIB, TrainingShape, plan_memory, training_shape
+from mathrl.trainers.optimizer import prepare
+from mathrl.trainers.plan import plan_memory
 from mathrl.trainers.plan_advice import advise
 from mathrl.trainers.plan_report import plan_training
+from mathrl.trainers.plan_shape import FLOAT32, GIB, TrainingShape, training_shape
 from mathrl.trainers.plan_time import STEP_PASSES, plan_time
 from mathrl.trainers.update import update
 
@@ -50,6 +54,7 @@ MODEL = ModelShape(
     is_tied=False,
     is_shareable=True,
     is_fused=False,
+    is_layered=True,
     max_positions=64,
     activations=Activations(
         alone=Kept(per_token=100), behind=Kept(per_token=90, per_context=5), kv_elements=8
@@ -96,15 +101,9 @@ def batch_of(num_prompts, group_size, prompt, completion):
     )
 
 
-@pytest.mark.parametrize(
-    "config", [WIDE, TIED, GROUPED, NARROW], ids=["wide", "tied", "grouped", "narrow"]
-)
-@pytest.mark.parametrize(
-    ("prompt", "completion", "group_size"), [(96, 32, 8), (16, 96, 8), (96, 4, 64)]
-)
-def test_an_update_peaks_within_ten_percent_of_the_plan(config, prompt, completion, group_size):
+def planned_and_measured(config, prompt, completion, group_size, *settings):
+    """Bytes of an update beyond what is held throughout."""
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config).eval()
     recipe = load_recipe(
         "deepseekmath",
         [
@@ -113,9 +112,15 @@ def test_an_update_peaks_within_ten_percent_of_the_plan(config, prompt, completi
             f"rollout.max_new_tokens={completion}",
             "optimizer.micro_batch_tokens=256",
             "loss.beta=0.0",
+            *settings,
         ],
     )
-    method, optimizer = build_method(recipe), torch.optim.AdamW(model.parameters(), lr=1e-6)
+    lora, dtype = recipe.lora, getattr(torch, recipe.optimizer.dtype)
+    # a copy: transformers writes the dtype into the configuration
+    model = AutoModelForCausalLM.from_config(copy.deepcopy(config), dtype=torch.float32).eval()
+    if lora.rank:
+        add_adapter(model, rank=lora.rank, alpha=1, target=lora.target, seed=0, base="it")
+    method, optimizer = build_method(recipe), prepare(model, recipe.optimizer)
 
     def step():
         batch = batch_of(2, group_size, prompt, completion)
@@ -123,12 +128,44 @@ def test_an_update_peaks_within_ten_percent_of_the_plan(config, prompt, completi
 
     step()  # from then on the optimizer has its state
     shape = training_shape(
-        recipe, shape_of(config, name="it"), prompt_tokens=prompt, completion_tokens=completion
+        recipe,
+        shape_of(config, name="it", dtype=dtype, lora=lora),
+        prompt_tokens=prompt,
+        completion_tokens=completion,
     )
     phase = plan_memory(shape).phases["update"]
     ours = sum(phase[key] for key in ("gradients", "activations", "working space"))
-    ours += phase.get("logits", 0.0)
-    assert peak_bytes(step) == pytest.approx(ours, rel=0.1)
+    return ours + phase.get("logits", 0.0), peak_bytes(step)
+
+
+@pytest.mark.parametrize(
+    "config", [WIDE, TIED, GROUPED, NARROW], ids=["wide", "tied", "grouped", "narrow"]
+)
+@pytest.mark.parametrize("lengths", [(96, 32, 8), (16, 96, 8), (96, 4, 64)])
+def test_an_update_peaks_within_ten_percent_of_the_plan(config, lengths):
+    ours, measured = planned_and_measured(config, *lengths)
+    assert measured == pytest.approx(ours, rel=0.1)
+
+
+BFLOAT16 = "optimizer.dtype=bfloat16"
+CHECKPOINTING = "optimizer.is_checkpointing=true"
+
+
+@pytest.mark.parametrize("config", [GROUPED, NARROW], ids=["grouped", "narrow"])
+@pytest.mark.parametrize(
+    ("lengths", "settings"),
+    [
+        ((96, 32, 8), (BFLOAT16,)),
+        ((96, 32, 8), (CHECKPOINTING,)),
+        ((96, 32, 8), (BFLOAT16, CHECKPOINTING)),
+        ((96, 4, 64), (BFLOAT16, CHECKPOINTING)),
+        ((96, 32, 8), ("lora.rank=4",)),
+        ((96, 32, 8), ("lora.rank=4", 'lora.target=["q_proj"]')),
+    ],
+)
+def test_so_it_does_with_every_option(config, lengths, settings):
+    ours, measured = planned_and_measured(config, *lengths, *settings)
+    assert measured == pytest.approx(ours, rel=0.1)
 
 
 @pytest.mark.parametrize("config", [WIDE, NARROW], ids=["wide", "narrow"])
@@ -197,7 +234,7 @@ def test_what_is_held_by_hand():
     held = plan_memory(replace(SHAPE, has_reference=True, num_scoring_passes=1))
     assert held.phases["step"]["weights"] == 4000
     assert held.phases["step"]["reference"] == 4000
-    assert held.phases["step"]["optimizer state"] == 8000  # two moments
+    assert held.phases["step"]["moments"] == 8000
     assert held.phases["step"]["gradients"] == 4000
     # 8 rows of 10 + 16 tokens, 8 keys and values each
     assert held.phases["sample"]["sampler"] == 8 * 26 * 8 * 4
@@ -216,17 +253,18 @@ def test_activations_by_hand():
 
 
 def test_a_small_model_in_bfloat16_by_hand():
-    phases = plan_memory(replace(SHAPE, weight_bytes=2, moment_bytes=1)).phases
+    phases = plan_memory(replace(SHAPE, weight_bytes=2)).phases
     assert phases["step"]["weights"] == 2000
-    assert phases["step"]["optimizer state"] == 1000 * (1 + 1 + 4)  # and a float32 copy
+    assert phases["step"]["masters"] == 4000
     assert phases["step"]["gradients"] == 4000
     assert phases["sample"]["sampler"] == 8 * 26 * 8 * 2
 
 
 def test_an_adapter_by_hand():
-    phases = plan_memory(replace(SHAPE, trainable_parameters=50)).phases
-    assert phases["step"]["weights"] == 4000
-    assert phases["step"]["optimizer state"] == 400
+    adapted = replace(SHAPE, model=replace(MODEL, adapter_parameters=50))
+    phases = plan_memory(adapted).phases
+    assert phases["step"]["weights"] == 4200
+    assert phases["step"]["moments"] == 400
     assert phases["step"]["gradients"] == 200
 
 
@@ -234,29 +272,110 @@ def test_shards_by_hand():
     one, four = SHAPE, replace(SHAPE, num_gpus=4, is_sharded=True)
     held = plan_memory(four).phases["step"]
     assert held["weights"] == 1000
-    assert held["optimizer state"] == 2000
+    assert held["moments"] == 2000
     assert held["gradients"] == 1000
     assert held["sampler"] == 4000  # whole
     assert "sampler" not in plan_memory(one).phases["step"]
     assert "sampler" not in plan_memory(replace(SHAPE, num_gpus=4)).phases["step"]
 
 
-def test_checkpointing_keeps_the_layers_inputs():
-    # one row of 26 tokens (32 hold no second): 2 layers' inputs of 10, and one of 2 layers whole
-    found = plan_memory(replace(SHAPE, is_checkpointing=True)).phases["update"]["activations"]
-    assert found == 2 * 26 * 10 * 4 + 26 * 100 / 2
-
-
 def test_what_is_offloaded_is_not_there_while_sampling():
-    phases = plan_memory(replace(SHAPE, is_offloaded=True)).phases
-    assert "optimizer state" not in phases["sample"]
-    assert phases["update"]["optimizer state"] == 8000
+    phases = plan_memory(replace(SHAPE, is_offloaded=True, weight_bytes=2)).phases
+    assert not {"moments", "masters"} & set(phases["sample"])
+    assert phases["update"]["moments"] == 8000
+    assert phases["update"]["masters"] == 4000
 
 
-def test_another_engine_takes_what_it_is_given():
-    engine = replace(SHAPE, has_own_sampler=True, sampler_bytes=12_345)
-    assert plan_memory(engine).phases["sample"]["sampler"] == 12_345
-    assert "sampler" not in plan_memory(engine).phases["update"]
+PER_WEIGHT = ("weights", "masters", "gradients", "moments")
+
+
+@pytest.mark.parametrize(
+    ("settings", "bytes_each", "together"),
+    [
+        ([], (4, 0, 4, 8), 16),
+        (["optimizer.state=8bit"], (4, 0, 4, 2.03), 10.03),
+        ([BFLOAT16], (2, 4, 4, 8), 18),
+        ([BFLOAT16, "optimizer.state=8bit"], (2, 4, 4, 2.03), 12.03),
+    ],
+)
+def test_bytes_a_weight_are_those_of_the_memory_page(settings, bytes_each, together):
+    recipe = load_recipe("deepseekmath", ["rollout.max_new_tokens=16", *settings])
+    phases = plan_memory(training_shape(recipe, MODEL, prompt_tokens=10)).phases
+    found = [phases["step"].get(item, 0) / 1000 for item in PER_WEIGHT]
+    assert found == pytest.approx(bytes_each, abs=0.002)
+    assert sum(found) == pytest.approx(together, abs=0.002)
+    assert phases["step"]["reference"] == phases["step"]["weights"]
+    offloaded = replace(training_shape(recipe, MODEL, prompt_tokens=10), is_offloaded=True)
+    sampling = plan_memory(offloaded).phases["sample"]
+    assert [sampling.get(item, 0) / 1000 for item in PER_WEIGHT] == [bytes_each[0], 0, 0, 0]
+
+
+def test_shards_in_bfloat16_are_float32_and_their_own_masters():
+    settings = ["rollout.max_new_tokens=16", BFLOAT16, "optimizer.sharding=sharded"]
+    recipe = load_recipe("deepseekmath", settings)
+    held = plan_memory(training_shape(recipe, MODEL, prompt_tokens=10, num_gpus=4)).phases["step"]
+    assert sum(held.get(item, 0) for item in PER_WEIGHT) == 1000 * 16 / 4
+    assert held["reference"] == 1000 * 2 / 4
+    assert held["sampler"] == 1000 * 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "bytes_frozen", "bytes_adapter"),
+    [([], 4, 16), ([BFLOAT16], 2, 18), (["optimizer.state=8bit"], 4, 10.03)],
+)
+def test_frozen_weights_have_neither_gradient_nor_state(settings, bytes_frozen, bytes_adapter):
+    recipe = load_recipe("deepseekmath", ["rollout.max_new_tokens=16", *settings])
+    adapted = replace(MODEL, adapter_parameters=50)
+    shape = training_shape(recipe, adapted, prompt_tokens=10)
+    held = plan_memory(shape).phases["step"]
+    total = sum(held.get(item, 0) for item in PER_WEIGHT)
+    assert total == pytest.approx(1000 * bytes_frozen + 50 * bytes_adapter, abs=0.2)
+    assert "reference" not in held  # the policy itself, its adapters off
+    assert shape.num_scoring_passes == 1
+
+
+VLLM = ["rollout.max_new_tokens=16", "engine.kind=vllm", "engine.memory_fraction=0.25"]
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_vllm_takes_its_share_and_gives_it_back_unless_it_stays_awake(level):
+    recipe = load_recipe("deepseekmath", [*VLLM, f"engine.sleep_level={level}"])
+    shape = training_shape(recipe, MODEL, prompt_tokens=10, capacity=10**6)
+    phases = plan_memory(shape).phases
+    assert phases["sample"]["sampler"] == 250_000
+    for phase in ("score", "update", "step"):
+        assert phases[phase].get("sampler", 0) == (250_000 if level == 0 else 0)
+    # it wakes up before the state has moved
+    away = plan_memory(replace(shape, is_offloaded=True)).phases["sample"]
+    assert away["moments"] == 8000
+
+
+def test_vllm_needs_its_weights_and_the_completions_where_no_memory_is_known():
+    recipe = load_recipe("deepseekmath", [*VLLM, "engine.dtype=bfloat16"])
+    found = plan_memory(training_shape(recipe, MODEL, prompt_tokens=10)).phases["sample"]
+    # 16 prompts of 10 tokens, 16 * 64 completions of 16, 8 keys and values each
+    assert found["sampler"] == 2 * (1000 + 8 * (16 * 10 + 16 * 64 * 16))
+    assert found["weights"] == 4000
+
+
+def test_a_share_too_small_for_vllm_is_refused():
+    recipe = load_recipe("deepseekmath", VLLM)
+    with pytest.raises(ConfigError, match=r"engine\.memory_fraction gives vLLM"):
+        training_shape(recipe, MODEL, prompt_tokens=10, capacity=4 * 4000)
+
+
+def test_servers_take_nothing_here():
+    recipe = load_recipe("deepseekmath", [*VLLM, 'engine.urls=["http://a:8000"]'])
+    shape = training_shape(recipe, MODEL, prompt_tokens=10, capacity=10**6)
+    assert "sampler" not in plan_memory(shape).phases["sample"]
+    assert set(plan_time(shape, find_gpu("H100"))) == {"score", "update", "step"}
+
+
+@pytest.mark.parametrize("setting", [CHECKPOINTING, "optimizer.sharding=sharded"])
+def test_a_model_without_a_list_of_layers_is_refused(setting):
+    recipe = load_recipe("deepseekmath", ["rollout.max_new_tokens=16", setting])
+    with pytest.raises(ConfigError, match="has no list of layers"):
+        training_shape(recipe, replace(MODEL, is_layered=False), prompt_tokens=10, num_gpus=2)
 
 
 def test_the_peak_is_the_largest_phase():
@@ -331,6 +450,13 @@ def test_times_by_hand():
     assert twice["update"].flops == 2 * update
 
 
+def test_frozen_weights_cost_one_gradient_and_adapters_two():
+    adapted = replace(SHAPE, model=replace(MODEL, adapter_parameters=50))
+    # as above, but the layers and the head go twice, and the adapters' 50 parameters three times
+    update = 2 * 2 * 600 * 76 + 3.5 * 2 * 40 * (200 + 952) + 2 * 2 * 200 * 64 + 3 * 2 * 50 * 76
+    assert plan_time(adapted, find_gpu("H100"))["update"].flops == update
+
+
 def test_gpus_are_found_by_name():
     assert find_gpu("nvidia rtx 4090").name == "RTX4090"
     with pytest.raises(ConfigError, match=r"unknown GPU 'H999'; known: T4, .*B200"):
@@ -348,7 +474,8 @@ RECIPE = load_recipe(
 
 
 def shape_by_hand(recipe, num_gpus):
-    kept = Activations(alone=Kept(per_token=10**5), behind=Kept(per_token=10**5), kv_elements=8)
+    a_token = Kept(per_token=10**5 * (1 if recipe.optimizer.dtype == "float32" else 0.5))
+    kept = Activations(alone=a_token, behind=a_token, kv_elements=8)
     big = replace(MODEL, parameters=10**7, activations=kept, max_positions=None)
     return training_shape(recipe, big, prompt_tokens=10, num_gpus=num_gpus)
 
@@ -377,24 +504,61 @@ def test_of_two_changes_that_fit_alone_the_cheaper_is_taken():
 
 
 def test_a_dearer_change_comes_only_where_the_cheaper_ones_do_not_suffice():
-    smallest = peak_with(micro_batch_tokens=16)
-    capacity = 0.98 * smallest
-    advice = advise(RECIPE, shape_by_hand, num_gpus=1, capacity=capacity)
+    all_others = {"is_checkpointing": True, "dtype": "bfloat16", "state": "8bit"}
+    optimizer = replace(RECIPE.optimizer, micro_batch_tokens=16, is_offloaded=True, **all_others)
+    recipe = replace(RECIPE, optimizer=optimizer)
+    smallest = plan_memory(shape_by_hand(recipe, 1)).peak
+    advice = advise(recipe, shape_by_hand, num_gpus=1, capacity=0.995 * smallest)
     assert "loss.beta=0.0" in [change.assignment for change in advice.fitting.changes]
-    assert advice.fitting.peak <= capacity
+    assert advice.fitting.peak <= 0.995 * smallest
 
 
 def test_more_gpus_where_nothing_else_helps():
-    capacity = 0.95 * peak_with(micro_batch_tokens=16)
-    advice = advise(RECIPE, shape_by_hand, num_gpus=1, capacity=capacity)
+    settings = ["optimizer.micro_batch_tokens=16", "rollout.max_new_tokens=16", CHECKPOINTING]
+    recipe = load_recipe("deepseekmath", settings)
+    capacity = 1.3e9 + 10**7 * 8
+    advice = advise(recipe, shape_by_hand, num_gpus=1, capacity=capacity)
     assert advice.fitting.num_gpus > 1
     assert "optimizer.sharding=sharded" in [c.assignment for c in advice.fitting.changes]
     assert advice.fitting.peak <= capacity
-    assert advise(RECIPE, shape_by_hand, num_gpus=1, capacity=1e6).fitting is None
+    assert advise(recipe, shape_by_hand, num_gpus=1, capacity=1e6).fitting is None
+
+
+@pytest.mark.parametrize("share", [0.9, 0.6, 0.4, 0.2])
+@pytest.mark.parametrize("num_gpus", [1, 4])
+@pytest.mark.parametrize("start", [[], ["optimizer.state=8bit"], [CHECKPOINTING, BFLOAT16]])
+def test_what_is_advised_is_accepted_and_fits(share, num_gpus, start):
+    start = ["rollout.max_new_tokens=16", *start]
+    recipe = load_recipe("deepseekmath", start)
+    now = plan_memory(shape_by_hand(recipe, num_gpus)).peak
+    capacity = 1.31e9 + share * (now - 1.3e9)
+    advice = advise(recipe, shape_by_hand, num_gpus=num_gpus, capacity=capacity)
+    assert len(advice.fitting.changes) <= 3
+    for attempt in (*advice.alone, advice.fitting):
+        changed = load_recipe("deepseekmath", [*start, *(c.assignment for c in attempt.changes)])
+        assert plan_memory(shape_by_hand(changed, attempt.num_gpus)).peak == attempt.peak
+    assert advice.fitting.peak <= capacity
+
+
+def test_what_the_recipe_or_the_model_refuses_is_not_advised():
+    def shape_of_another(recipe, num_gpus):
+        shape = shape_by_hand(recipe, num_gpus)
+        other = replace(shape.model, is_layered=False)
+        return training_shape(recipe, other, prompt_tokens=10, num_gpus=num_gpus)
+
+    keys = {
+        change.key
+        for shape_of in (shape_by_hand, shape_of_another)
+        for attempt in advise(RECIPE, shape_of, num_gpus=4, capacity=1e6).alone
+        for change in attempt.changes
+        if shape_of is shape_of_another
+    }
+    assert "optimizer.dtype" in keys
+    assert not keys & {"optimizer.is_checkpointing", "optimizer.sharding"}
 
 
 def test_what_fits_is_told_how_far():
-    plan = plan_training(RECIPE, MODEL, prompt_tokens=10, capacity=100 * GIB)
+    plan = plan_training(RECIPE, lambda recipe: MODEL, prompt_tokens=10, capacity=100 * GIB)
     assert plan.fits
     assert plan.advice.fitting is None
     tokens = plan.advice.most_tokens
