@@ -266,14 +266,16 @@ class _SharedPrompts:
     ) -> Tensor:
         """Forward completion tokens behind their prompts: hidden states [B, T, D]."""
         longest = int(lengths_B.max())
-        leaves = [leaf[places_B, :, :longest] for leaf in self.leaves[1:]]
-        before = list(zip(leaves[::2], leaves[1::2], strict=True))
+        leaves = list(zip(self.leaves[1::2], self.leaves[2::2], strict=True))
         if self.is_plain:
+            before = [(k[places_B, :, :longest], v[places_B, :, :longest]) for k, v in leaves]
             return read(self.model, ids_BT, mask_BT, Prefix(before, lengths_B))[0]
         cache = DynamicCache(config=self.model.config)
-        for layer, (keys, values) in zip(_layers(cache), before, strict=True):
+        for layer, (keys, values) in zip(_layers(cache), leaves, strict=True):
             layer.lazy_initialization(keys, values)
-            layer.keys, layer.values = keys, values
+            # the cache alone holds the copies: it lets go of one as soon as it has grown
+            layer.keys = keys[places_B, :, :longest]
+            layer.values = values[places_B, :, :longest]
         steps_T = torch.arange(ids_BT.shape[1], device=ids_BT.device)
         mask_BL = None
         if bool((lengths_B < longest).any()):

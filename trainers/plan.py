@@ -150,8 +150,8 @@ def _sample(shape: TrainingShape) -> dict[str, float]:
     capacity = shape.prompt_tokens + shape.max_new_tokens
     cache = rows * capacity * shape.model.activations.kv_elements * shape.weight_bytes
     prompts = min(rows, shape.prompts_here) * shape.prompt_tokens
-    # as rows are dropped, a layer's cache is there three times: whole, what stays, its new place
-    dropping = 2 * cache / shape.model.num_layers
+    # as rows are dropped, a layer's cache is there twice: whole, and what stays
+    dropping = cache / shape.model.num_layers
     drawing = rows * shape.model.vocab_size * DRAW_BYTES
     prefill = prompts * _layer_bytes(shape, wide=3, hidden=4)
     fused = shape.model.sizes.linear_parameters if shape.model.is_fused else 0
