@@ -141,8 +141,6 @@ def _train_to_end(run: Run, source: Source, engine: Engine, evaluate: Evaluate |
     """Take steps until the run is finished, or stopped by Ctrl-C or the clock (False)."""
     recipe, start = run.recipe, time.monotonic()
     try:
-        with run.watch.phase("sync"):
-            engine.sync(run.policy, run.step)
         while run.step < recipe.max_steps:
             if run.ranks.exchange(_is_over_time(recipe, start))[0]:  # all stop after the same step
                 return False
@@ -172,6 +170,7 @@ def _train_step(run: Run, source: Source, engine: Engine) -> None:
     """Lines 5 to 11 of Algorithm 1: sample, score, credit, update."""
     recipe, step, watch = run.recipe, run.step + 1, run.watch
     with watch.phase("sample"), run.sampling():
+        _bring_weights(run, engine)
         engine.wake()
         drawn = source.draw(step)
         engine.sleep()
@@ -195,9 +194,15 @@ def _train_step(run: Run, source: Source, engine: Engine) -> None:
         run.log.write_rollouts(step, drawn)
         record = run.log.write("train", step, metrics)
         run.step, run.is_whole = step, True
-        with watch.phase("sync"):  # last: where the engine is lost, the step is not
-            engine.sync(run.policy, step)
     run.on_record(record)  # what a watcher raises finds the step whole
+
+
+def _bring_weights(run: Run, engine: Engine) -> None:
+    """Let the engine sample from the policy as it is now: once a step, before its first sample."""
+    if run.synced_step != run.step:
+        with run.watch.phase("sync"):
+            engine.sync(run.policy, run.step)
+        run.synced_step = run.step
 
 
 def _open_engine(recipe: Recipe, policy: Policy, folder: Path, ranks: Ranks) -> Engine:
@@ -232,6 +237,7 @@ def _evaluate_if_due(run: Run, engine: Engine, evaluate: Evaluate | None) -> Non
     if evaluate is None or not is_due or run.step in evaluations:
         return
     with run.sampling():
+        _bring_weights(run, engine)
         metrics = evaluate(engine)
     record = run.log.write("eval", run.step, metrics)
     if config.patience and best_step(evaluations) == run.step:

@@ -140,7 +140,7 @@ def _held(shape: TrainingShape) -> dict[str, float]:
 
 def _sample(shape: TrainingShape) -> dict[str, float]:
     held = _held(shape)
-    if shape.is_offloaded and shape.sampler != "vllm":  # which wakes up before they have moved
+    if shape.is_offloaded:
         held = {name: size for name, size in held.items() if name not in OFFLOADED}
     if shape.sampler == "servers":
         return held

@@ -64,6 +64,8 @@ class Run:
     step: int
     watch: Stopwatch = field(default_factory=Stopwatch)
     on_record: OnRecord = lambda record: None
+    synced_step: int | None = None
+    """The step whose weights the engine has."""
     is_whole: bool = True
     """The weights are those after ``step``; not so from the first update of a step to its end."""
 
