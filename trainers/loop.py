@@ -36,7 +36,7 @@ from mathrl.trainers.run import (
     open_run,
     whole_replica,
 )
-from mathrl.trainers.runlog import OnRecord
+from mathrl.trainers.runlog import OnRecord, Record
 from mathrl.trainers.sources import ScoresCompletions, Source
 from mathrl.trainers.update import learning_rate, update
 from mathrl.trainers.wandb_tracker import require_wandb
@@ -231,9 +231,13 @@ def _evaluate_if_due(run: Run, engine: Engine, evaluate: Evaluate | None) -> Non
     is_due = is_end or (config.every and run.step % config.every == 0)
     if evaluate is None or not is_due or run.step in evaluations:
         return
-    with run.sampling():
-        metrics = evaluate(engine)
-    record = run.log.write("eval", run.step, metrics)
+
+    def measure() -> Record:
+        with run.sampling():
+            metrics = evaluate(engine)
+        return run.log.write("eval", run.step, metrics)
+
+    record = run.ranks.together(measure)[0]  # what the first measured: it alone keeps files
     if config.patience and best_step(evaluations) == run.step:
         run.export("best")
     run.on_record(record)

@@ -87,9 +87,12 @@ class Run:
             weights = whole(merged_weights(self.policy.model))
             if self.recipe.optimizer.dtype == "bfloat16":
                 weights = {key: tensor.bfloat16() for key, tensor in weights.items()}
-        if self.ranks.is_first:
+
+        def write() -> None:
             with whole_folder(self.folder / name) as draft:
                 save_policy(self.policy, draft, weights)
+
+        self.ranks.on_first(write)
 
     def export_adapter(self) -> None:
         """Write what a run with an adapter has trained, without the weights under it."""
@@ -97,9 +100,12 @@ class Run:
         if not has_adapter(model):
             return
         added = whole(adapter_weights(model.state_dict())) if self.ranks.is_sharded else None
-        if self.ranks.is_first:
+
+        def write() -> None:
             with whole_folder(self.folder / "adapter") as draft:
                 save_adapter(model, draft, added)
+
+        self.ranks.on_first(write)
 
     def sampling(self) -> AbstractContextManager[None]:
         """Surrounds what an engine does; the optimizer's state is away meanwhile if it is to be."""
