@@ -5,6 +5,7 @@ where a penalty needs one, and at the end ``policy/``, an ordinary model folder.
 """
 
 import copy
+import shlex
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -127,8 +128,8 @@ def check_folder(folder: Path, recipe: Recipe, facts: Mapping[str, Any], *, resu
         done = [path for path in checkpoints(folder / "checkpoints") if path.name > "step-000000"]
         if config.exists() and (done or (folder / "policy").exists()):
             raise ConfigError(
-                f"{folder} holds a run already: go on with --resume {folder}, or choose another "
-                "folder (--out)"
+                f"{folder} holds a run already: go on with --resume {shlex.quote(str(folder))}, "
+                "or choose another folder (--out)"
             )
         return
     if not config.exists():
@@ -232,7 +233,8 @@ def open_run(
         load_optimizer(optimizer, newest, ranks)
         step = checkpoint_step(newest)
     elif ranks.is_first:
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # of a run that got nowhere
+        for left in ("checkpoints", "rollouts"):  # by a run that got nowhere
+            shutil.rmtree(folder / left, ignore_errors=True)
         model = Path(policy.name).name  # a manifest names no folder
         start = {"model": model, "policy_fingerprint": fingerprint, "seed": recipe.seed}
         write_manifest(folder, {**facts, **start})

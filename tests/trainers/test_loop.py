@@ -325,9 +325,12 @@ def test_a_run_that_got_nowhere_is_started_again_with_its_own_policy(policy, tmp
         other.model.lm_head.weight.mul_(2)
     with pytest.raises(GradingError):
         start(other, tmp_path / "run", rewards=[breaks])
+    (tmp_path / "run" / "rollouts").mkdir()  # as after a kill before the first checkpoint
+    (tmp_path / "run" / "rollouts" / "step-000009.parquet").touch()
     start(clone(policy), tmp_path / "run")
     start(clone(policy), tmp_path / "whole")
     assert_same_weights(tmp_path / "whole" / "policy", tmp_path / "run" / "policy")
+    assert len(list((tmp_path / "run" / "rollouts").iterdir())) == 6  # pandas reads them all
 
 
 def test_a_policy_that_is_not_float32_is_refused(policy, tmp_path):
