@@ -179,6 +179,18 @@ def test_a_second_run_does_not_overwrite_the_first(policy, tmp_path):
         start(policy, tmp_path / "run")
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_two_runs_at_a_time_do_not_share_a_folder(policy, tmp_path, resume):
+    def watch(record):
+        if record["step"] == 1:  # before the first checkpoint
+            with pytest.raises(ConfigError, match="another process is at work"):
+                start(clone(policy), tmp_path / "run", resume=resume)
+
+    start(clone(policy), tmp_path / "run", on_record=watch)
+    start(clone(policy), tmp_path / "whole")
+    assert_same_weights(tmp_path / "whole" / "policy", tmp_path / "run" / "policy")
+
+
 def test_a_reward_that_fails_stops_the_run_and_nothing_is_lost(policy, tmp_path):
     calls = []
 
