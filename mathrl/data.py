@@ -148,6 +148,8 @@ def _problems(rows: Iterator[Row], stem: str, columns: _Columns) -> list[Problem
         if not isinstance(question, str) or not question.strip():
             raise DataError(f"{place}: {question_name!r} must be text, not {question!r:.60}")
         answer = _answer_text(row.pop(answer_name), answer_name, place)
+        _check_encodable(question, question_name, place)
+        _check_encodable(answer or "", answer_name, place)
         if answer is not None and (final := columns.read_answer(answer)) != answer:
             row.setdefault("solution", answer)  # the column held the whole worked solution
             answer = final
@@ -166,6 +168,15 @@ def _answer_text(value: object, column: str, place: str) -> str | None:
     if isinstance(value, int | float):
         return str(value)
     raise DataError(f"{place}: {column!r} must be text or a number, not {value!r:.60}")
+
+
+def _check_encodable(text: str, column: str, place: str) -> None:
+    """Refuse half a character, which JSON can spell; no tokenizer reads it and no file holds it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = text[error.start]
+        raise DataError(f"{place}: {column!r} has half a character, {half!r}") from error
 
 
 def _hub_rows(source: HubDataset, name: str, split: str) -> Iterator[Row]:

@@ -8,12 +8,13 @@ adapted policy it is an ordinary peft folder, without the frozen weights.
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from mathrl.adapters import adapter_weights, has_adapter, save_adapter
 from mathrl.errors import ConfigError, StorageError
@@ -48,9 +49,8 @@ def save_checkpoint(
     target = folder / f"step-{step:06d}"
     if together.exchange(target.exists())[0]:  # a step is done once: what is there is the same
         return
-    is_adapted = has_adapter(policy.model)
     exact = exact_weights(policy.model, optimizer)
-    weights = whole(adapter_weights(exact) if is_adapted else exact)
+    weights = whole(adapter_weights(exact) if has_adapter(policy.model) else exact)
     with ExitStack() as stack:
 
         def begin() -> Path | None:
@@ -60,16 +60,16 @@ def save_checkpoint(
         assert draft is not None, "the first rank has one"
         if ranks.is_sharded:
             save_shards(optimizer, draft, ranks)
-        if not ranks.is_first:
-            return
-        if is_adapted:
-            save_adapter(policy.model, draft, weights)
-            policy.tokenizer.save_pretrained(draft)
-        else:
-            save_policy(policy, draft, weights)
-        if not ranks.is_sharded:
-            save_whole(optimizer, draft)
-        (draft / STEP_FILE).write_text(json.dumps({"step": step}), encoding="utf-8")
+
+        def finish() -> None:
+            _write(draft, step, policy, weights)
+            if not ranks.is_sharded:
+                save_whole(optimizer, draft)
+            stack.close()  # the folder gets its name, or the ranks are told why not
+
+        together.on_first(finish)
+    if not ranks.is_first:
+        return
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
 
@@ -122,6 +122,16 @@ def whole_folder(target: Path) -> Iterator[Path]:
         told = (str(error) or type(error).__name__).splitlines()[0]
         reason = "a write failed; is the disk full?" if is_torch else told
         raise StorageError(f"could not write {target}: {reason}") from error
+
+
+def _write(draft: Path, step: int, policy: Policy, weights: Mapping[str, Tensor]) -> None:
+    """Write what a checkpoint holds besides the optimizer's state."""
+    if has_adapter(policy.model):
+        save_adapter(policy.model, draft, weights)
+        policy.tokenizer.save_pretrained(draft)
+    else:
+        save_policy(policy, draft, weights)
+    (draft / STEP_FILE).write_text(json.dumps({"step": step}), encoding="utf-8")
 
 
 def _sync(path: Path) -> None:

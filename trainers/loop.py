@@ -8,12 +8,14 @@ It calls and does not compute: a source draws scored rollouts, ``assemble`` cred
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mathrl.engines import Engine
 from mathrl.engines.choice import open_engine
 from mathrl.errors import LostRankError
+from mathrl.files import only_process_in
 from mathrl.interrupts import deferred_interrupt
 from mathrl.manifest import problems_hash
 from mathrl.policy import Policy
@@ -36,7 +38,7 @@ from mathrl.trainers.run import (
     open_run,
     whole_replica,
 )
-from mathrl.trainers.runlog import OnRecord
+from mathrl.trainers.runlog import OnRecord, Record
 from mathrl.trainers.sources import ScoresCompletions, Source
 from mathrl.trainers.update import learning_rate, update
 from mathrl.trainers.wandb_tracker import require_wandb
@@ -92,8 +94,9 @@ def train(
         The trained policy and where it is.
 
     Raises:
-        ConfigError: The recipe or the policy is wrong, ``out`` holds another run, or there is
-            nothing to resume, or a resumed run gets another recipe, other problems or rewards.
+        ConfigError: The recipe or the policy is wrong, ``out`` holds another run, another process
+            trains into it, or there is nothing to resume, or a resumed run gets another recipe,
+            other problems or rewards.
         DataError: The problems are not what the method needs.
         GradingError: A reward function broke its contract.
         EngineError: The engine does not start, or is lost: the run is saved, and resumes.
@@ -109,32 +112,33 @@ def train(
     ranks = start_ranks(is_sharded=recipe.optimizer.sharding == "sharded")
     facts = {"data_hash": problems_hash(problems), "rewards": reward.names}
     check_folder(folder, recipe, facts, resume=resume)
-    ranks.wait()  # nobody writes before all have looked
-    policy = load_trained(recipe, policy, folder, resume=resume)
-    check_weights(policy, ranks)
-    replica = whole_replica(policy, recipe) if ranks.is_sharded else None
-    sampler = engine or _open_engine(recipe, replica or policy, folder, ranks)
-    shared: Engine = sampler
-    scores: ScoresCompletions = reward
-    if ranks.world > 1:
-        shared, scores = SharedEngine(sampler, ranks, replica), SharedReward(reward, ranks)
-    watch = Stopwatch()
-    try:
-        source = _source(recipe, method, policy, problems, shared, TimedReward(scores, watch))
-        run = open_run(recipe, method, policy, folder, facts, ranks, resume=resume)
-        run.watch = watch
-        run.on_record = on_record or run.on_record
-        is_finished = _train_to_end(run, source, shared, evaluate)
-    finally:
-        if engine is None:
-            sampler.close()
-    return TrainResult(
-        policy=run.policy,
-        folder=run.folder,
-        step=run.step,
-        is_finished=is_finished,
-        best_step=best_step(run.log.evaluations) if recipe.eval.patience else None,
-    )
+    with only_process_in(folder) if ranks.is_first else nullcontext():
+        ranks.wait()  # nobody writes before all have looked
+        policy = load_trained(recipe, policy, folder, resume=resume)
+        check_weights(policy, ranks)
+        replica = whole_replica(policy, recipe) if ranks.is_sharded else None
+        sampler = engine or _open_engine(recipe, replica or policy, folder, ranks)
+        shared: Engine = sampler
+        scores: ScoresCompletions = reward
+        if ranks.world > 1:
+            shared, scores = SharedEngine(sampler, ranks, replica), SharedReward(reward, ranks)
+        watch = Stopwatch()
+        try:
+            source = _source(recipe, method, policy, problems, shared, TimedReward(scores, watch))
+            run = open_run(recipe, method, policy, folder, facts, ranks, resume=resume)
+            run.watch = watch
+            run.on_record = on_record or run.on_record
+            is_finished = _train_to_end(run, source, shared, evaluate)
+        finally:
+            if engine is None:
+                sampler.close()
+        return TrainResult(
+            policy=run.policy,
+            folder=run.folder,
+            step=run.step,
+            is_finished=is_finished,
+            best_step=best_step(run.log.evaluations) if recipe.eval.patience else None,
+        )
 
 
 def _train_to_end(run: Run, source: Source, engine: Engine, evaluate: Evaluate | None) -> bool:
@@ -236,10 +240,14 @@ def _evaluate_if_due(run: Run, engine: Engine, evaluate: Evaluate | None) -> Non
     is_due = is_end or (config.every and run.step % config.every == 0)
     if evaluate is None or not is_due or run.step in evaluations:
         return
-    with run.sampling():
-        _bring_weights(run, engine)
-        metrics = evaluate(engine)
-    record = run.log.write("eval", run.step, metrics)
+
+    def measure() -> Record:
+        with run.sampling():
+            _bring_weights(run, engine)
+            metrics = evaluate(engine)
+        return run.log.write("eval", run.step, metrics)
+
+    record = run.ranks.together(measure)[0]  # what the first measured: it alone keeps files
     if config.patience and best_step(evaluations) == run.step:
         run.export("best")
     run.on_record(record)

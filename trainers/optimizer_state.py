@@ -6,6 +6,7 @@ form is read by any number of ranks, sharded or not.
 
 import warnings
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -50,19 +51,28 @@ def load_optimizer(optimizer: torch.optim.Optimizer, folder: Path, ranks: Ranks)
     """Take the state that a checkpoint's folder holds; all ranks call this together.
 
     Raises:
-        StorageError: Shards of it are missing or cannot be read.
+        StorageError: It, or a shard of it, is missing or cannot be read.
     """
     parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
     if (folder / SHARDS_FOLDER).is_dir():
         state = _read_shards(folder / SHARDS_FOLDER, parameters, ranks)
     else:
-        found: State = torch.load(folder / WHOLE_FILE, weights_only=True)
+        found = _read_whole(folder / WHOLE_FILE)
         state = {
             index: {key: _as_sharded(value, parameters[index]) for key, value in each.items()}
             for index, each in found.items()
         }
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _read_whole(path: Path) -> State:
+    try:
+        # not to the device it was saved from: that is one GPU, and every rank reads it
+        state: State = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+        raise StorageError(f"cannot read {path}: {_reason(error)}") from error
+    return state
 
 
 def _read_shards(folder: Path, parameters: list[Tensor], ranks: Ranks) -> State:

@@ -102,10 +102,20 @@ class Ranks:
                 raise RankError(f"rank {rank} failed: {message}")
         return [cast(Result, each) for each, _ in everyone]
 
+    def on_first(self, work: Callable[[], None]) -> None:
+        """Do something on the first rank, and go on together once it is done.
+
+        Raises:
+            RankError: It failed there; on the first rank, its own error comes out.
+        """
+        self.together(lambda: work() if self.is_first else None)
+
     def _attempt(self, work: Callable[[], Result]) -> tuple[Result | None, Exception | None]:
         """The one place that catches every error: it is told to the other ranks, then raised."""
         try:
             return work(), None
+        except LostRankError:  # not all ranks can be told
+            raise
         except Exception as failure:  # noqa: BLE001 - raised again as soon as all ranks know
             return None, failure
 

@@ -5,6 +5,7 @@ where a penalty needs one, and at the end ``policy/``, an ordinary model folder.
 """
 
 import copy
+import shlex
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -89,9 +90,12 @@ class Run:
             weights = whole(merged_weights(self.policy.model))
             if self.recipe.optimizer.dtype == "bfloat16":
                 weights = {key: tensor.bfloat16() for key, tensor in weights.items()}
-        if self.ranks.is_first:
+
+        def write() -> None:
             with whole_folder(self.folder / name) as draft:
                 save_policy(self.policy, draft, weights)
+
+        self.ranks.on_first(write)
 
     def export_adapter(self) -> None:
         """Write what a run with an adapter has trained, without the weights under it."""
@@ -99,9 +103,12 @@ class Run:
         if not has_adapter(model):
             return
         added = whole(adapter_weights(model.state_dict())) if self.ranks.is_sharded else None
-        if self.ranks.is_first:
+
+        def write() -> None:
             with whole_folder(self.folder / "adapter") as draft:
                 save_adapter(model, draft, added)
+
+        self.ranks.on_first(write)
 
     def sampling(self) -> AbstractContextManager[None]:
         """Surrounds what an engine does; the optimizer's state is away meanwhile if it is to be."""
@@ -123,8 +130,8 @@ def check_folder(folder: Path, recipe: Recipe, facts: Mapping[str, Any], *, resu
         done = [path for path in checkpoints(folder / "checkpoints") if path.name > "step-000000"]
         if config.exists() and (done or (folder / "policy").exists()):
             raise ConfigError(
-                f"{folder} holds a run already: go on with --resume {folder}, or choose another "
-                "folder (--out)"
+                f"{folder} holds a run already: go on with --resume {shlex.quote(str(folder))}, "
+                "or choose another folder (--out)"
             )
         return
     if not config.exists():
@@ -228,7 +235,8 @@ def open_run(
         load_optimizer(optimizer, newest, ranks)
         step = checkpoint_step(newest)
     elif ranks.is_first:
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # of a run that got nowhere
+        for left in ("checkpoints", "rollouts"):  # by a run that got nowhere
+            shutil.rmtree(folder / left, ignore_errors=True)
         model = Path(policy.name).name  # a manifest names no folder
         start = {"model": model, "policy_fingerprint": fingerprint, "seed": recipe.seed}
         write_manifest(folder, {**facts, **start})

@@ -90,7 +90,8 @@ class LiveSampler:
 
         Raises:
             ConfigError: The engine gives text alone: without token ids nothing can be scored
-                exactly, and text tokenised again need not give the same ids.
+                exactly, and text tokenised again need not give the same ids. Or completions may
+                be longer than the model's positions.
             DataError: A prompt does not fit: told now, and not in the step that meets it.
         """
         if not (engine.capabilities.token_ids and engine.capabilities.sync):
@@ -163,6 +164,11 @@ class LiveSampler:
         if limit is None:
             return
         room = limit - self.recipe.rollout.max_new_tokens
+        if room < 1:
+            raise ConfigError(
+                f"rollout.max_new_tokens is {self.recipe.rollout.max_new_tokens}: of the model's "
+                f"{limit} positions that leaves none for a prompt"
+            )
         too_long = [
             problem.id
             for problem, text in ((p, self.prompts.text(p)) for p in self.order.problems)

@@ -42,9 +42,13 @@ class Server:
 
     async def meet(self, client: httpx2.AsyncClient) -> int:
         """Learn what it calls its model, and return how many positions that has."""
-        model = (await self._get(client, "/v1/models"))["data"][0]
-        self._model = model["id"]
-        return int(model["max_model_len"])
+        answer = await self._get(client, "/v1/models")
+        try:
+            model = answer["data"][0]
+            self._model, limit = str(model["id"]), int(model["max_model_len"])
+        except (KeyError, IndexError, TypeError) as error:
+            raise ServerLost("it names no model with its max_model_len: is it vLLM's?") from error
+        return limit
 
     async def push(self, client: httpx2.AsyncClient, folder: Path, version: str) -> None:
         """Make it take its weights from a folder, under a new version."""
@@ -104,7 +108,10 @@ class Server:
             raise ServerLost(f"{path} failed: {told}")
         if response.is_error:
             raise EngineError(f"{self.url} refuses a request: {told}")
-        return response.json()
+        try:
+            return response.json()
+        except ValueError as error:
+            raise ServerLost(f"{path} answers no JSON: is it vLLM's?") from error
 
 
 async def _sent(client: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Response:

@@ -111,6 +111,8 @@ GOOD = b'{"problem": "a", "answer": "1"}\n'
         (GOOD + b'{"problem": "a"}\n', "line 2: no answer column; it has problem, expected one of"),
         (b'{"problem": 5, "answer": "1"}\n', "line 1: 'problem' must be text, not 5"),
         (b'{"problem": " ", "answer": "1"}\n', "line 1: 'problem' must be text"),
+        (b'{"problem": "a\\ud800", "answer": "1"}\n', "'problem' has half a character, '.ud800'"),
+        (b'{"problem": "a", "answer": "\\udc001"}\n', "'answer' has half a character, '.udc00'"),
         (
             b'{"problem": "a", "answer": [1]}\n',
             r"line 1: 'answer' must be text or a number, not \[",

@@ -22,6 +22,7 @@ class FakeServer(ThreadingHTTPServer):
         self.engine = LocalEngine(policy)
         self.lock = threading.Lock()
         self.version = "default"
+        self.models = {"data": [{"id": "model", "max_model_len": 128}]}
         self.asked = []
         self.is_deaf = False  # takes new weights without loading them
         self.go_on = threading.Event()  # what hangs, until this is set
@@ -50,7 +51,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         if self.path == "/v1/models":
-            self.answer({"data": [{"id": "model", "max_model_len": 128}]})
+            self.answer(self.server.models)
         elif self.path == "/weight_info":
             self.answer({"weight_version": self.server.version})
 
@@ -107,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
         }
 
     def answer(self, body, status=200):
-        data = json.dumps(body).encode()
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

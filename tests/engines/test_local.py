@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from mathrl.engines import SampleRequest, SamplingParams, sample_seed
 from mathrl.engines.local import LocalEngine, draw_tokens
@@ -61,6 +62,19 @@ def test_logprobs_are_those_of_the_sampling_distribution(policy, temperature):
         scored = completion_logprobs(policy.model, rows, temperature=temperature)
     for b, completion in enumerate(ours):
         expected = scored[b, : len(completion.token_ids)]
+        torch.testing.assert_close(torch.tensor(completion.logprobs), expected, rtol=0, atol=1e-5)
+
+
+def test_learned_positions_count_from_a_prompts_first_token(policy):
+    torch.manual_seed(0)
+    size = policy.model.config.vocab_size
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=size, n_embd=32, n_layer=2, n_head=2)).eval()
+    with torch.no_grad():
+        model.transformer.wpe.weight.mul_(50)  # a place too far left would be seen
+    ours = sample(replace(policy, model=model), requests(), max_new_tokens=6)
+    for prompt, completion in zip(PROMPTS, ours, strict=True):
+        with torch.no_grad():  # alone, so without padding
+            expected = completion_logprobs(model, [(prompt, completion.token_ids)])[0]
         torch.testing.assert_close(torch.tensor(completion.logprobs), expected, rtol=0, atol=1e-5)
 
 

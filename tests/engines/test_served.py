@@ -177,6 +177,21 @@ def test_an_address_without_a_server_is_told(policy, tmp_path):
         ServedEngine(policy, config(nobody), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("models", "reason"),
+    [
+        (b"<html>", "/v1/models answers no JSON"),
+        ({"data": []}, "no model with its max_model_len"),
+        ({"data": [{"id": "model"}]}, "no model with its max_model_len"),
+        ([], "no model with its max_model_len"),
+    ],
+)
+def test_another_kind_of_server_is_told(policy, servers, tmp_path, models, reason):
+    servers[0].models = models
+    with pytest.raises(EngineError, match=rf"no vLLM server is left \(http://.*{reason}"):
+        ServedEngine(policy, config(servers[0]), tmp_path)
+
+
 def test_a_server_may_be_missing_when_the_run_begins(policy, servers, tmp_path):
     servers[1].stop()
     engine = ServedEngine(policy, config(*servers), tmp_path / "engine")

@@ -14,9 +14,9 @@ from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 
 from mathrl import arithmetic
 from mathrl.adapters import add_adapter
-from mathrl.errors import GradingError
+from mathrl.errors import GradingError, MathrlError, StorageError
 from mathrl.schema import Completion, Problem, Rollout, Score
-from mathrl.trainers import load_recipe, parallel, train
+from mathrl.trainers import checkpoint, load_recipe, parallel, train
 from mathrl.trainers.batch import assemble
 from mathrl.trainers.methods import build_method
 from mathrl.trainers.offload import offloaded, state_bytes
@@ -179,6 +179,7 @@ def run(
     reward=even_share,
     sharding: str = "replicated",
     settings: tuple[str, ...] = (),
+    evaluate=None,
 ):
     recipe = load_recipe("demo", [*SETTINGS, f"optimizer.sharding={sharding}", *settings])
     # the base of an adapter is not in its checkpoint
@@ -196,9 +197,36 @@ def run(
         problems=problems,
         rewards=[reward],
         out=out,
+        evaluate=evaluate,
         on_record=stop,
         resume=resume,
     )
+
+
+def fill_the_disk(out: Path) -> None:
+    """The first rank cannot write the checkpoint of step 2, or what an evaluation keeps."""
+    parallel.STEP_TIMEOUT = timedelta(seconds=30)  # of a rank that waits for another thing
+    whole_save = checkpoint.save_policy
+
+    def save(policy, draft, weights=None):
+        if draft.name.endswith("step-000002"):
+            raise OSError(28, "No space left on device")
+        whole_save(policy, draft, weights)
+
+    def evaluate(engine):
+        if start_ranks().is_first and engine.policy_version:
+            raise StorageError("no space for an evaluation")
+        return {"accuracy": 0.0}
+
+    checkpoint.save_policy = save
+    rank, told = start_ranks(is_sharded=True).rank, []
+    for job in ({}, {"evaluate": evaluate, "settings": ("eval.every=1",)}):
+        try:
+            run(out / str(len(told)), sharding="sharded", **job)
+        except MathrlError as error:
+            told.append(f"{type(error).__name__}: {error}")
+    torch.save((told, checkpoint.checkpoints(out / "1" / "checkpoints")), out / f"told-{rank}.pt")
+    stop_ranks()
 
 
 def get_stuck(out: Path) -> None:
@@ -221,6 +249,9 @@ def main() -> None:
         return
     if job == "stuck":
         get_stuck(out / "stuck")
+        return
+    if job == "full-disk":
+        fill_the_disk(out)
         return
     rank = start_ranks().rank
     torch.save([one_step(*case) for case in CASES], out / f"replicated-{rank}.pt")

@@ -14,7 +14,7 @@ from mathrl.trainers.checkpoint import (
     save_checkpoint,
     whole_folder,
 )
-from mathrl.trainers.optimizer_state import load_optimizer
+from mathrl.trainers.optimizer_state import WHOLE_FILE, load_optimizer
 from mathrl.trainers.parallel import ALONE
 
 
@@ -45,6 +45,17 @@ def test_what_was_saved_is_loaded(policy, optimizer, tmp_path):
     load_optimizer(fresh, path, ALONE)
     first = next(iter(policy.model.parameters()))
     assert torch.equal(fresh.state[first]["exp_avg"], optimizer.state[first]["exp_avg"])
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 cut off", b"not a pickle"])
+def test_a_state_that_cannot_be_read_is_told(policy, optimizer, tmp_path, content):
+    save_checkpoint(tmp_path, 7, policy, optimizer, keep=1)
+    path = latest_checkpoint(tmp_path) / WHOLE_FILE
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"cannot read .*optimizer\.pt"):
+        load_optimizer(optimizer, path.parent, ALONE)
 
 
 def test_the_newest_stay(policy, optimizer, tmp_path):

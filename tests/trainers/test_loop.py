@@ -179,6 +179,18 @@ def test_a_second_run_does_not_overwrite_the_first(policy, tmp_path):
         start(policy, tmp_path / "run")
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_two_runs_at_a_time_do_not_share_a_folder(policy, tmp_path, resume):
+    def watch(record):
+        if record["step"] == 1:  # before the first checkpoint
+            with pytest.raises(ConfigError, match="another process is at work"):
+                start(clone(policy), tmp_path / "run", resume=resume)
+
+    start(clone(policy), tmp_path / "run", on_record=watch)
+    start(clone(policy), tmp_path / "whole")
+    assert_same_weights(tmp_path / "whole" / "policy", tmp_path / "run" / "policy")
+
+
 def test_a_reward_that_fails_stops_the_run_and_nothing_is_lost(policy, tmp_path):
     calls = []
 
@@ -325,9 +337,12 @@ def test_a_run_that_got_nowhere_is_started_again_with_its_own_policy(policy, tmp
         other.model.lm_head.weight.mul_(2)
     with pytest.raises(GradingError):
         start(other, tmp_path / "run", rewards=[breaks])
+    (tmp_path / "run" / "rollouts").mkdir()  # as after a kill before the first checkpoint
+    (tmp_path / "run" / "rollouts" / "step-000009.parquet").touch()
     start(clone(policy), tmp_path / "run")
     start(clone(policy), tmp_path / "whole")
     assert_same_weights(tmp_path / "whole" / "policy", tmp_path / "run" / "policy")
+    assert len(list((tmp_path / "run" / "rollouts").iterdir())) == 6  # pandas reads them all
 
 
 def test_a_policy_that_is_not_float32_is_refused(policy, tmp_path):

@@ -150,6 +150,9 @@ def test_a_prompt_that_does_not_fit_is_told_before_the_first_step():
     prompts = PromptBuilder(PromptConfig(), tokenizer=Letters())
     with pytest.raises(DataError, match="1 prompts, the first that of problem long"):
         LiveSampler(recipe, [*problems(3), long], prompts, Short(), combine(["accuracy"]))
+    recipe = Recipe(method="grpo", rollout=RolloutConfig(max_new_tokens=1030))
+    with pytest.raises(ConfigError, match="of the model's 1030 positions that leaves none"):
+        LiveSampler(recipe, [long], prompts, Short(), combine(["accuracy"]))
 
 
 def test_no_problems_left():
