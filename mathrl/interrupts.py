@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -32,4 +32,30 @@ def deferred_interrupt() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, previous)
     if pending:
-        raise KeyboardInterrupt
+        if not callable(previous):
+            raise KeyboardInterrupt
+        previous(signal.SIGINT, None)
+
+
+@contextmanager
+def noted_interrupts(*, is_on: bool) -> Iterator[Callable[[], bool]]:
+    """Only note Ctrl-C, however often it is pressed; the block asks whether it was.
+
+    For processes that must all stop at the same point. Off, Ctrl-C raises as ever.
+    """
+    previous = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_on or not is_main or previous in (signal.SIG_IGN, None):
+        yield lambda: False
+        return
+    is_pressed = False
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        nonlocal is_pressed
+        is_pressed = True
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: is_pressed
+    finally:
+        signal.signal(signal.SIGINT, previous)

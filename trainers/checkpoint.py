@@ -50,7 +50,8 @@ def save_checkpoint(
     if together.exchange(target.exists())[0]:  # a step is done once: what is there is the same
         return
     exact = exact_weights(policy.model, optimizer)
-    weights = whole(adapter_weights(exact) if has_adapter(policy.model) else exact)
+    kept = adapter_weights(exact) if has_adapter(policy.model) else exact
+    weights = whole(kept, is_kept=ranks.is_first)
     with ExitStack() as stack:
 
         def begin() -> Path | None:

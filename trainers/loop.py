@@ -16,7 +16,7 @@ from mathrl.engines import Engine
 from mathrl.engines.choice import open_engine
 from mathrl.errors import LostRankError
 from mathrl.files import only_process_in
-from mathrl.interrupts import deferred_interrupt
+from mathrl.interrupts import deferred_interrupt, noted_interrupts
 from mathrl.manifest import problems_hash
 from mathrl.policy import Policy
 from mathrl.prompts import PromptBuilder
@@ -145,18 +145,20 @@ def _train_to_end(run: Run, source: Source, engine: Engine, evaluate: Evaluate |
     """Take steps until the run is finished, or stopped by Ctrl-C or the clock (False)."""
     recipe, start = run.recipe, time.monotonic()
     try:
-        while run.step < recipe.max_steps:
-            if run.ranks.exchange(_is_over_time(recipe, start))[0]:  # all stop after the same step
-                return False
+        # several ranks stop after the same step, whichever was told to
+        with noted_interrupts(is_on=run.ranks.world > 1) as is_interrupted:
+            while run.step < recipe.max_steps:
+                if any(run.ranks.exchange(is_interrupted() or _is_over_time(recipe, start))):
+                    return False
+                _evaluate_if_due(run, engine, evaluate)
+                if is_out_of_patience(run.log.evaluations, recipe.eval.patience):
+                    break
+                _train_step(run, source, engine)
+                if run.step % recipe.checkpoint.every == 0 and run.step < recipe.max_steps:
+                    run.save()
             _evaluate_if_due(run, engine, evaluate)
-            if is_out_of_patience(run.log.evaluations, recipe.eval.patience):
-                break
-            _train_step(run, source, engine)
-            if run.step % recipe.checkpoint.every == 0 and run.step < recipe.max_steps:
-                run.save()
-        _evaluate_if_due(run, engine, evaluate)
-        run.export("policy")
-        run.export_adapter()
+            run.export("policy")
+            run.export_adapter()
         return True
     except KeyboardInterrupt:
         return False

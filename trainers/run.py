@@ -40,7 +40,7 @@ from mathrl.trainers.costs import Stopwatch
 from mathrl.trainers.logprobs import check_output_head
 from mathrl.trainers.methods import Method
 from mathrl.trainers.offload import offloaded
-from mathrl.trainers.optimizer import prepare
+from mathrl.trainers.optimizer import exact_weights, prepare
 from mathrl.trainers.optimizer_state import load_optimizer
 from mathrl.trainers.parallel import Ranks
 from mathrl.trainers.precision import to_bfloat16
@@ -87,8 +87,8 @@ class Run:
         """Write the policy as it is now as an ordinary folder."""
         weights = None
         if self.ranks.is_sharded:
-            weights = whole(merged_weights(self.policy.model))
-            if self.recipe.optimizer.dtype == "bfloat16":
+            weights = whole(merged_weights(self.policy.model), is_kept=self.ranks.is_first)
+            if self.recipe.optimizer.dtype == "bfloat16" and self.ranks.is_first:
                 weights = {key: tensor.bfloat16() for key, tensor in weights.items()}
 
         def write() -> None:
@@ -102,7 +102,8 @@ class Run:
         model = self.policy.model
         if not has_adapter(model):
             return
-        added = whole(adapter_weights(model.state_dict())) if self.ranks.is_sharded else None
+        exact = exact_weights(model, self.optimizer)
+        added = whole(adapter_weights(exact), is_kept=self.ranks.is_first)
 
         def write() -> None:
             with whole_folder(self.folder / "adapter") as draft:
@@ -253,8 +254,8 @@ def open_run(
     )
     if not resume:
         run.save()
-        if ranks.is_first:  # written last: a folder that holds a config can be resumed
-            write_whole(folder / "config.toml", to_toml(recipe))
+    if ranks.is_first:  # written last: a folder that holds a config can be resumed
+        write_whole(folder / "config.toml", to_toml(recipe))  # again, for its engine may be another
     return run
 
 

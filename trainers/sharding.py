@@ -55,16 +55,18 @@ def is_sharded(model: torch.nn.Module) -> bool:
     return any(isinstance(parameter, DTensor) for parameter in model.parameters())
 
 
-def whole(value: Any) -> Any:
+def whole(value: Any, *, is_kept: bool = True) -> Any:
     """Put together every sharded tensor inside a value, on the CPU; all ranks call it alike.
 
     Args:
         value: A tensor, or dicts and lists with tensors in them.
+        is_kept: Off, this rank only takes part, and has nothing in the tensor's place.
     """
     if isinstance(value, DTensor):
-        return value.full_tensor().cpu()
+        tensor = value.full_tensor()
+        return tensor.cpu() if is_kept else None
     if isinstance(value, Mapping):
-        return {key: whole(inner) for key, inner in value.items()}
+        return {key: whole(inner, is_kept=is_kept) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(whole(inner) for inner in value)
+        return type(value)(whole(inner, is_kept=is_kept) for inner in value)
     return value

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import signal
 import sys
 import threading
 from datetime import timedelta
@@ -180,6 +181,7 @@ def run(
     sharding: str = "replicated",
     settings: tuple[str, ...] = (),
     evaluate=None,
+    ctrl_c_at: int | None = None,
 ):
     recipe = load_recipe("demo", [*SETTINGS, f"optimizer.sharding={sharding}", *settings])
     # the base of an adapter is not in its checkpoint
@@ -187,6 +189,9 @@ def run(
     policy = untrained_policy(hidden_size=64, num_layers=2) if is_needed else None
 
     def stop(record):
+        if record["step"] == ctrl_c_at:
+            for _ in range(2):  # the terminal's, and what torchrun hands on
+                os.kill(os.getpid(), signal.SIGINT)
         if record["kind"] == "train" and record["step"] == steps < 4:
             raise KeyboardInterrupt
 
@@ -246,6 +251,14 @@ def main() -> None:
     job, out = sys.argv[1], Path(sys.argv[2])
     if job == "error":
         run(out / "error", reward=fails_on_the_second_rank)
+        return
+    if job == "ctrl-c":
+        for sharding in ("replicated", "sharded"):
+            # pressed on one rank alone: both stop
+            pressed = 2 if os.environ["RANK"] == "1" else None
+            result = run(out / sharding, sharding=sharding, ctrl_c_at=pressed)
+            assert result.step == 2 and not result.is_finished
+        stop_ranks()
         return
     if job == "stuck":
         get_stuck(out / "stuck")

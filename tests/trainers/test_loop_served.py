@@ -82,6 +82,7 @@ def test_where_all_are_lost_the_run_is_saved_and_goes_on(policy, servers, alone,
     other = FakeServer(clone(policy))
     assert start(None, out, other, resume=True).is_finished
     other.stop()
+    assert other.url in (out / "config.toml").read_text()  # where the next resume finds it
     assert_close_weights(out, alone)
     steps = [record["step"] for record in read_records(out / "metrics.jsonl")]
     assert steps == [1, 2, 3, 4]

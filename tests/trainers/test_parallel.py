@@ -215,6 +215,14 @@ def test_a_full_disk_on_the_first_rank_is_told_to_all_that_hold_shards(tmp_path)
 
 
 @pytest.mark.slow
+def test_ctrl_c_on_one_rank_stops_all_after_the_step_saved(tmp_path):
+    done = torchrun("ctrl-c", tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for sharding in ("replicated", "sharded"):
+        assert (tmp_path / sharding / "checkpoints" / "step-000002").is_dir()
+
+
+@pytest.mark.slow
 def test_a_rank_that_gets_stuck_ends_all_with_a_clear_line(tmp_path):
     done = torchrun("stuck", tmp_path)
     assert done.returncode != 0
