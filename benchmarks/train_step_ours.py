@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from train_step_shape import MAX_NEW_TOKENS, options, peak_mb, problems, reward
+from train_step_shape import MAX_NEW_TOKENS, ROLLOUTS, options, peak_mb, problems, reward
 
 from mathrl.engines import SampleRequest, SamplingParams
 from mathrl.engines.local import LocalEngine
@@ -71,7 +71,7 @@ def main() -> None:
             engine=engine,
             on_record=on_record,
         )
-    report = {"rows": rows[2:], "memory_mb": peak_mb() - imported}
+    report = {"rows": rows[2:], "rollouts": ROLLOUTS[2:], "memory_mb": peak_mb() - imported}
     print(json.dumps(report))  # noqa: T201 - the driver reads it
 
 

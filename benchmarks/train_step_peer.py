@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from train_step_shape import MAX_NEW_TOKENS, options, peak_mb, problems, reward, tokenizer
+from train_step_shape import MAX_NEW_TOKENS, ROLLOUTS, options, peak_mb, problems, reward, tokenizer
 from transformers import PrinterCallback, Qwen2ForCausalLM, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
@@ -83,7 +83,7 @@ def main() -> None:
     )
     clock.trainer.remove_callback(PrinterCallback)
     clock.trainer.train()
-    report = {"rows": ROWS[2:], "memory_mb": peak_mb() - imported}
+    report = {"rows": ROWS[2:], "rollouts": ROLLOUTS[2:], "memory_mb": peak_mb() - imported}
     print(json.dumps(report))  # noqa: T201 - the driver reads it
 
 

@@ -6,7 +6,6 @@ Imported by two environments, so it needs nothing but transformers.
 import argparse
 import random
 import re
-import resource
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
@@ -28,8 +27,12 @@ def options() -> argparse.Namespace:
 
 
 def peak_mb() -> float:
-    """The most memory this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The most memory this process has held, on Linux.
+
+    Not ``ru_maxrss``, which begins at what the process that started this one held.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -87,8 +90,21 @@ def problems(count: int, *, is_long: bool) -> list[tuple[str, str]]:
     return found
 
 
-def reward(completions: list[str], answer: list[str], **columns: object) -> list[float]:
+ROLLOUTS: list[list[tuple[int, int, int]]] = []
+"""Of each step so far: (number of the prompt, its tokens, the completion's tokens)."""
+
+
+def reward(
+    completions: list[str],
+    answer: list[str],
+    prompts: list[str],
+    completion_ids: list[list[int]],
+    **columns: object,
+) -> list[float]:
     """The sum, or some of the credit for every digit: cheap, and never the same for a group."""
+    numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(prompts))}
+    pairs = zip(prompts, completion_ids, strict=True)  # a character is a token
+    ROLLOUTS.append([(numbers[prompt], len(prompt), len(ids)) for prompt, ids in pairs])
     values = []
     for text, wanted in zip(completions, answer, strict=True):
         found = re.search(r"-?\d+", text)
