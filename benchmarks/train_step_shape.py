@@ -6,7 +6,6 @@ Imported by two environments, so it needs nothing but transformers.
 import argparse
 import random
 import re
-import resource
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
@@ -28,8 +27,12 @@ def options() -> argparse.Namespace:
 
 
 def peak_mb() -> float:
-    """The most memory this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The most memory this process has held, on Linux.
+
+    Not ``ru_maxrss``, which begins at what the process that started this one held.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
