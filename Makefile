@@ -5,12 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-vllm test-extras check wheel-test embedded-policy grading clean
+.PHONY: demo test test-all test-vllm test-extras check wheel-test embedded-policy grading clean
 
 demo: $(READY)
 	$(BIN)/mathrl demo
 
 test: $(READY)
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+test-all: $(READY)
 	$(BIN)/python -m pytest -n 2
 
 # The vLLM engine against vLLM itself, on the CPU, in an environment of its own (3.5 GB).

@@ -239,6 +239,7 @@ def small_demo(here, monkeypatch):
     return here / "runs" / "demo"
 
 
+@pytest.mark.slow
 def test_an_interrupted_demo_goes_on_to_the_same_figures(small_demo, monkeypatch):
     from mathrl.cli.train_view import TrainView
 

@@ -257,6 +257,7 @@ def test_the_worker_cannot_read_strings() -> None:
             call(function, "__import__('os').getpid()", timeout_s=ENOUGH_S)
 
 
+@pytest.mark.slow
 def test_no_text_of_a_model_is_read_by_sympy(monkeypatch: pytest.MonkeyPatch) -> None:
     from sympy.parsing import sympy_parser
 

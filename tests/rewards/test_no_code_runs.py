@@ -412,6 +412,7 @@ def watched(payloads: list[str], folder: Path) -> dict[str, Any]:
     return json.loads((folder / "report.json").read_text())
 
 
+@pytest.mark.slow
 def test_no_payload_runs(tmp_path: Path) -> None:
     payloads = spelled("m")
     assert len(payloads) >= 80

@@ -274,6 +274,7 @@ print(json.dumps({{name: safety.grade_in_every_way(name) for name in safety.BANK
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_the_whole_bank_is_graded_in_little_memory_without_a_hang() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],

@@ -236,7 +236,7 @@ def fill_the_disk(out: Path) -> None:
 
 def get_stuck(out: Path) -> None:
     """The second rank never adds up its gradients."""
-    parallel.STEP_TIMEOUT = timedelta(seconds=2)
+    parallel.STEP_TIMEOUT = timedelta(seconds=10)
 
     def wait_for_ever(ranks, model):
         threading.Event().wait()
