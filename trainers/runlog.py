@@ -5,6 +5,7 @@
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
@@ -60,7 +61,7 @@ class RunLog:
         """The evaluations so far, by step; the same on every rank."""
         self._trackers: list[Tracker] = []
         if is_writing:
-            write_whole(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+            write_whole(self.path, "".join(map(_line, kept)))
             self._trackers = [TensorBoard(folder, last_step), *trackers]
 
     def write(self, kind: Kind, step: int, metrics: Mapping[str, float]) -> Record:
@@ -70,7 +71,7 @@ class RunLog:
             self.evaluations[step] = record
         if self.is_writing:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+                file.write(_line(record))
         for tracker in self._trackers:
             tracker.add(kind, step, metrics)
         return record
@@ -110,6 +111,16 @@ def read_records(path: Path) -> list[Record]:
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
     return [json.loads(line) for line in lines[:-1]]  # what follows the last newline is torn
+
+
+def _line(record: Record) -> str:
+    """A record as JSON, which has no NaN: what a skipped update could not measure is left out."""
+    known = {
+        key: value
+        for key, value in record.items()
+        if not isinstance(value, float) or math.isfinite(value)
+    }
+    return json.dumps(known, allow_nan=False) + "\n"
 
 
 def _is_settled(record: Record, last_step: int) -> bool:

@@ -23,6 +23,15 @@ def test_records_come_back_as_they_were_written(tmp_path):
     assert read_records(path)[1] == {"kind": "train", "step": 1, "reward/mean": 0.1}
 
 
+def test_what_is_not_a_number_is_left_out_of_the_file(tmp_path):
+    log = RunLog(tmp_path, last_step=0)
+    nan, inf = float("nan"), float("inf")
+    log.write("train", 1, {"loss/grad_norm": nan, "loss/kl": inf, "lr": 0.1})
+    log.close()
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert json.loads(text) == {"kind": "train", "step": 1, "lr": 0.1}
+
+
 def test_opened_again_it_drops_what_is_behind_the_checkpoint(tmp_path):
     path = filled(tmp_path, last=5)
     RunLog(tmp_path, last_step=3).close()
