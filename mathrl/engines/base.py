@@ -68,6 +68,17 @@ class Capabilities:
     max_positions: int | None = None
     """Most tokens of prompt and completion together; None: no limit is known."""
 
+    @classmethod
+    def for_training(cls, *, deterministic: bool, max_positions: int | None) -> "Capabilities":
+        """All that a trainer needs: ids, log-probs and weights that follow the policy's."""
+        return cls(
+            token_ids=True,
+            logprobs=True,
+            sync=True,
+            deterministic=deterministic,
+            max_positions=max_positions,
+        )
+
 
 class Engine(Protocol):
     """Samples completions from one policy."""

@@ -38,12 +38,8 @@ class LocalEngine:
     @property
     def capabilities(self) -> Capabilities:
         """Everything, within the model's positions."""
-        return Capabilities(
-            token_ids=True,
-            logprobs=True,
-            sync=True,
-            deterministic=True,
-            max_positions=self.policy.max_positions,
+        return Capabilities.for_training(
+            deterministic=True, max_positions=self.policy.max_positions
         )
 
     @property

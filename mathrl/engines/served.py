@@ -64,13 +64,7 @@ class ServedEngine:
     @property
     def capabilities(self) -> Capabilities:
         """Everything but the same bits twice: its kernels depend on the batch."""
-        return Capabilities(
-            token_ids=True,
-            logprobs=True,
-            sync=True,
-            deterministic=False,
-            max_positions=self.max_positions,
-        )
+        return Capabilities.for_training(deterministic=False, max_positions=self.max_positions)
 
     @property
     def fingerprint(self) -> str:
