@@ -21,6 +21,7 @@ COMMANDS = (
     "demo",
     "eval",
     "compare",
+    "contamination",
     "tasks",
     "score",
     "train-grpo",
