@@ -11,6 +11,12 @@ from collections.abc import Iterable, Sequence
 from math import comb
 
 
+def usual_ks(n: int) -> list[int]:
+    """The numbers of samples that figures are given for: 1, 2, 4, ... and ``n`` itself."""
+    powers = [2**i for i in range(n.bit_length())]
+    return powers if powers[-1] == n else [*powers, n]
+
+
 def pass_at_k(n: int, c: int, k: int) -> float:
     """Chance that at least one of ``k`` samples is correct, without bias.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mathrl.errors import DataError
-from mathrl.evals.metrics import maj_at_k
+from mathrl.evals.metrics import maj_at_k, pass_at_k
 from mathrl.evals.selection import best_of_k, weighted_vote
 from mathrl.evals.stats import Interval
 from mathrl.files import write_whole
@@ -74,6 +74,10 @@ class ProblemOutcome:
     def mean(self) -> float:
         """Share of the judged samples that are correct."""
         return self.c / self.n
+
+    def pass_at(self, k: int) -> float:
+        """pass@k of the judged samples."""
+        return pass_at_k(self.n, self.c, k)
 
     def majority(self, k: int) -> float:
         """maj@k of the judged samples, which must be there."""

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from mathrl.errors import ConfigError, DataError
-from mathrl.evals.metrics import pass_at_k
+from mathrl.evals.metrics import usual_ks
 from mathrl.evals.results import SLICES, EvalResult, ProblemOutcome, SampleOutcome, Slice
 from mathrl.evals.selection import has_few_subsets, vote_weights
 from mathrl.evals.stats import clustered_stderr, mean_interval
@@ -79,8 +79,7 @@ def summarise(
 
 def _checked_ks(ks: Sequence[int] | None, n: int) -> list[int]:
     if ks is None:
-        powers = [2**i for i in range(n.bit_length())]
-        return powers if powers[-1] == n else [*powers, n]
+        return usual_ks(n)
     for k in ks:
         if not 1 <= k <= n:
             raise ConfigError(
@@ -97,7 +96,7 @@ def _curves(judged: Sequence[ProblemOutcome], ks: Sequence[int]) -> dict[str, Ra
         return {k: [figure(outcome, k) for outcome in judged] for k in ks}
 
     curves = {
-        "pass_at_k": rates(lambda outcome, k: pass_at_k(outcome.n, outcome.c, k)),
+        "pass_at_k": rates(ProblemOutcome.pass_at),
         "maj_at_k": rates(ProblemOutcome.majority),
     }
     if all(len(outcome.rewards()) == outcome.n for outcome in judged):

@@ -22,6 +22,7 @@ COMMANDS = (
     "eval",
     "compare",
     "contamination",
+    "lm-eval-path",
     "tasks",
     "score",
     "train-grpo",

@@ -1,0 +1,1 @@
+"""The bridge to lm-eval, both ways: our tasks under its command, its tasks under ours."""
