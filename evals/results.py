@@ -260,14 +260,23 @@ def load_results(folder: str | Path) -> dict[str, EvalResult]:
         DataError: The folder has no results yet, or the file is not a ``results.json``.
     """
     path = Path(folder) / RESULTS_FILE
-    if not path.exists():
-        raise DataError(f"{path}: no such file; a run folder is what `mathrl eval --out` wrote")
+    entries = load_entries(folder)
     try:
-        return {
-            task: EvalResult.from_json(task, entry) for task, entry in _read_entries(path).items()
-        }
+        return {task: EvalResult.from_json(task, entry) for task, entry in entries.items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not the results of `mathrl eval` ({error!r})") from None
+
+
+def load_entries(folder: str | Path) -> dict[str, Any]:
+    """Read ``results.json`` as it is written.
+
+    Raises:
+        DataError: The folder has none, or the file is not a ``results.json``.
+    """
+    path = Path(folder) / RESULTS_FILE
+    if not path.exists():
+        raise DataError(f"{path}: no such file; a run folder is what `mathrl eval --out` wrote")
+    return _read_entries(path)
 
 
 def _read_entries(path: Path) -> dict[str, Any]:

@@ -289,7 +289,7 @@ def _load(name: str, include_path: str | None) -> Any:  # Any: lm-eval carries n
 
 
 def _ids(task: str, docs: Mapping[int, Mapping[str, Any]]) -> dict[int, str]:
-    """The documents' own ids where each has one, so that runs compare with ours; or their places."""
+    """The documents' own ids, so that runs compare with ours; without them, their places."""
     own = {place: str(doc["id"]) for place, doc in docs.items() if doc.get("id") is not None}
     if len(set(own.values())) == len(docs):
         return own

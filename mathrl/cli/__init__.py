@@ -21,6 +21,8 @@ COMMANDS = (
     "demo",
     "eval",
     "compare",
+    "verify",
+    "rescore",
     "contamination",
     "lm-eval-path",
     "tasks",

@@ -190,3 +190,67 @@ def test_a_local_model_is_sampled_and_goes_on(mathrl: Callable[[str], Result]) -
     assert (config["temperature"], config["engine"]) == (1.0, "local")
     other = mathrl(f"{line} -n 1")  # one sample is greedy: not one of the sampled ones
     assert "run folder already" not in other.stdout
+
+
+def test_verify_passes_until_a_number_is_changed(mathrl: Callable[[str], Result]) -> None:
+    mathrl("eval --task gsm8k --data problems.jsonl --completions before.jsonl --out run")
+    fine = mathrl("verify run --data problems.jsonl")
+    assert fine.exit_code == 0, fine.output
+    assert "every number is what its samples give" in fine.stdout
+    path = Path("run/results.json")
+    path.write_text(path.read_text().replace('"accuracy": 0.5', '"accuracy": 0.75'))
+    changed = mathrl("verify run")
+    assert changed.exit_code == 1
+    assert "results.json: accuracy not what the samples give" in changed.stdout
+
+
+def test_rescore_counts_what_changed(mathrl: Callable[[str], Result]) -> None:
+    rows = [json.loads(line) for line in Path("before.jsonl").read_text().splitlines()]
+    labelled = [json.dumps({**row, "label": False}) for row in rows]
+    Path("labelled.jsonl").write_text("\n".join(labelled) + "\n")
+    mathrl(
+        "eval --task gsm8k --data problems.jsonl --completions labelled.jsonl "
+        "--verdicts recorded --out run"
+    )
+    done = mathrl("rescore run --list")
+    assert (
+        "accuracy 0.00 by recorded labels, now 50.00 (2 samples became correct, 0 wrong, of 4)"
+        in done.stdout
+    )
+    assert "+ p0 0\n+ p1 0\n" in done.stdout
+    assert mathrl("verify run").exit_code == 0
+
+
+def test_shards_and_k(mathrl: Callable[[str], Result]) -> None:
+    line = "eval --task arithmetic --limit 6 -n 2 -k 2 --max-new-tokens 4 --out run"
+    first = mathrl(f"{line} --shard 1/2")
+    assert first.exit_code == 0, first.output
+    assert not Path("run/results.json").exists()
+    assert mathrl(f"{line} --shard 2/2").exit_code == 0
+    entry = json.loads(Path("run/results.json").read_text())["arithmetic"]
+    assert (entry["n_problems"], entry["n_samples"]) == (6, 12)
+    assert list(entry["pass_at_k"]) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("-k 8", "pass@8 needs 8 samples a problem, got -n 1"),
+        ("-n 4 -k 8", "pass@8 needs 8 samples a problem, got -n 4"),
+        ("--shard 3/2", "'3/2' is not I/N"),
+        ("--shard x", "'x' is not I/N"),
+        ("--verdicts recorded", "need --completions FILE"),
+        ("--reward-column r", "need --completions FILE"),
+    ],
+)
+def test_options_that_cannot_be_met(
+    mathrl: Callable[[str], Result], options: str, message: str
+) -> None:
+    done = mathrl(f"eval --task arithmetic {options}")
+    assert done.exit_code != 0
+    assert message in str(done.exception) + done.output
+
+
+def test_k_beyond_what_is_recorded(mathrl: Callable[[str], Result]) -> None:
+    done = mathrl("eval --task gsm8k --data problems.jsonl --completions before.jsonl -k 8")
+    assert "pass@8 needs at least 8 samples of every problem, but one has 1" in str(done.exception)
