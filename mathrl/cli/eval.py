@@ -3,6 +3,7 @@
 mathrl eval --task arithmetic -n 8
 mathrl eval --task gsm8k --data gsm8k_test.jsonl --completions completions.jsonl
 mathrl eval --task arithmetic -n 8 --shard 1/2     # and 2/2 in another process, the same folder
+mathrl eval --engine lm-eval --task gsm8k_cot --model MODEL
 """
 
 import dataclasses
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from mathrl.cli import INTERRUPTED
+from mathrl.cli.eval_source import HARNESS_PREFIX, LM_EVAL, EvalSource, open_source
 from mathrl.cli.eval_view import EvalView
 from mathrl.errors import ConfigError
 from mathrl.files import write_whole
 
 if TYPE_CHECKING:
     from mathrl.engines import Engine
-    from mathrl.evals import EvalResult, Task
+    from mathrl.evals import EvalResult
     from mathrl.evals.runner import Verification
     from mathrl.prompts import PromptBuilder
     from mathrl.schema import Problem
@@ -47,7 +49,7 @@ class EvalOptions:
 
     task: str
     model: str | None
-    engine: Literal["local", "recorded"] | None
+    engine: Literal["local", "recorded", "lm-eval"] | None
     data: str | None
     question_column: str | None
     answer_column: str | None
@@ -64,8 +66,10 @@ class EvalOptions:
     limit: int | None
     template: str | None
     system: str
-    num_few_shot: int
+    num_few_shot: int | None
     few_shot_data: str | None
+    include_path: str | None
+    apply_chat_template: bool
     out: str | None
 
     def __post_init__(self) -> None:
@@ -88,18 +92,25 @@ class EvalOptions:
                 "arithmetic only"
             )
 
-    def resolved(self, task: "Task") -> "EvalOptions":
+    @property
+    def is_harness(self) -> bool:
+        """The task is one of lm-eval's: ``--engine lm-eval``, or ``--task lm-eval:NAME``."""
+        return self.engine == LM_EVAL or self.task.startswith(HARNESS_PREFIX)
+
+    def resolved(self, source: EvalSource) -> "EvalOptions":
         """The same config with every default filled in."""
+        task = source.task
         is_recorded = self.completions is not None
-        num_samples = self.num_samples or (None if is_recorded else 1)
+        num_samples = self.num_samples or (None if is_recorded else source.num_samples)
         name = Path(self.completions).stem if self.completions else _model_name(self.model)
         template = (self.template or task.template).replace("\\n", "\n")
         # A recorded sample has one temperature, whatever is asked: its key must not depend on it.
-        temperature = self.temperature or 0.0
-        if self.temperature is None and num_samples != 1:
-            temperature = 1.0
+        temperature = self.temperature
+        if temperature is None:
+            temperature = source.temperature or (0.0 if num_samples == 1 else 1.0)
         return dataclasses.replace(
             self,
+            task=f"{HARNESS_PREFIX}{task.name}" if self.is_harness else task.name,
             engine="recorded" if is_recorded else "local",
             data=self.data or task.data,
             num_samples=num_samples,
@@ -125,8 +136,9 @@ def _model_name(model: str | None) -> str:
 @click.option("--model", help="Model folder or hub id; the embedded tiny policy by default.")
 @click.option(
     "--engine",
-    type=click.Choice(["local", "recorded"]),
-    help="Who samples: this process, or a file. [default: recorded with --completions, else local]",
+    type=click.Choice(["local", "recorded", LM_EVAL]),
+    help="Who samples: this process, or a file; lm-eval: --task is one of its tasks. "
+    "[default: recorded with --completions, else local]",
 )
 @click.option("--data", help="Problems: local file or hub id. [default: the task's]")
 @click.option("--question-column", help="Column of --data with the question.")
@@ -178,11 +190,15 @@ def _model_name(model: str | None) -> str:
 @click.option(
     "--num-few-shot",
     type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Worked examples before the question.",
+    help="Worked examples before the question. [default: 0, or the lm-eval task's]",
 )
 @click.option("--few-shot-data", help="Where they come from. [default: the task's train split]")
+@click.option("--include-path", help="Folder with lm-eval tasks of your own.")
+@click.option(
+    "--apply-chat-template",
+    is_flag=True,
+    help="Put an lm-eval task's prompt into the model's chat template, as lm-eval's flag does.",
+)
 @click.option("--out", help="Run folder. [default: runs/<task>-<model or file>]")
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
@@ -191,13 +207,12 @@ def command(context: click.Context, /, **options: Any) -> None:
     Every sample is stored the moment it exists: after a crash or Ctrl-C the same command goes on.
     Samples of another model, prompt or temperature in the folder are never taken for its own.
     """
-    from mathrl.evals import get_task
-
-    task = get_task(options["task"])
-    config = EvalOptions(**options).resolved(task)
+    asked = EvalOptions(**options)
+    source = open_source(asked)
+    config = asked.resolved(source)
     view = EvalView()
     try:
-        result = _evaluate(task, config, view)
+        result = _evaluate(source, config, view)
     except KeyboardInterrupt:
         click.echo(
             f"interrupted: {view.count} samples are kept in {config.out}; "
@@ -208,26 +223,22 @@ def command(context: click.Context, /, **options: Any) -> None:
     finally:
         view.close()
     view.show(result, config.out or "")
+    source.finish(config, result)
 
 
-def _evaluate(task: "Task", config: EvalOptions, view: EvalView) -> "EvalResult":
-    from mathrl.data import load_problems
+def _evaluate(source: EvalSource, config: EvalOptions, view: EvalView) -> "EvalResult":
     from mathrl.engines import SamplingParams
     from mathrl.evals.run import Shard, evaluate_into
     from mathrl.evals.spec import specify
 
     assert config.temperature is not None and config.max_new_tokens is not None, "resolved"
-    params = SamplingParams(temperature=config.temperature, max_new_tokens=config.max_new_tokens)
-    problems = load_problems(
-        config.data or task.data,
-        split=task.split,
-        question_column=config.question_column,
-        answer_column=config.answer_column,
-        limit=config.limit,
+    params = SamplingParams(
+        temperature=config.temperature, max_new_tokens=config.max_new_tokens, stop=source.stop
     )
-    engine, prompts = _engine(task, config, problems)
+    problems = source.problems(config)
+    engine, prompts = _engine(source, config, problems)
     spec = specify(
-        task.name,
+        source.task.name,
         problems,
         engine,
         prompts,
@@ -243,7 +254,7 @@ def _evaluate(task: "Task", config: EvalOptions, view: EvalView) -> "EvalResult"
         spec,
         engine,
         _verification(config, engine),
-        facts={"engine": config.engine},
+        facts={"engine": config.engine, **source.facts()},
         ks=config.k or None,
         shard=shard,
         on_sample=lambda _, sample: view.add(is_stored=sample.is_stored),
@@ -268,33 +279,20 @@ def _verification(config: EvalOptions, engine: "Engine") -> "Verification":
 
 
 def _engine(
-    task: "Task", config: EvalOptions, problems: "Sequence[Problem]"
+    source: EvalSource, config: EvalOptions, problems: "Sequence[Problem]"
 ) -> "tuple[Engine, PromptBuilder]":
-    from mathrl.data import load_problems
-    from mathrl.prompts import PromptBuilder, PromptConfig
-
-    prompt = PromptConfig(
-        template=config.template or task.template,
-        system=config.system,
-        num_few_shot=config.num_few_shot,
-        chat=task.chat,
-    )
-    examples = []
-    if config.num_few_shot:
-        examples = load_problems(config.few_shot_data or task.data, split="train")
     if config.completions is not None:
         from mathrl.engines.recorded import RecordedEngine
 
         column = config.completion_column
         recorded = RecordedEngine(config.completions, problems, completion_column=column)
-        return recorded, PromptBuilder(prompt, examples=examples)
+        return recorded, source.prompts(config, None)
 
     from mathrl.engines.local import LocalEngine
     from mathrl.policy import load_policy
 
     policy = load_policy(config.model)
-    prompts = PromptBuilder(prompt, tokenizer=policy.tokenizer, examples=examples)
-    return LocalEngine(policy), prompts
+    return LocalEngine(policy), source.prompts(config, policy.tokenizer)
 
 
 def _save_config(folder: Path, config: EvalOptions) -> None:
