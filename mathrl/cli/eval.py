@@ -86,11 +86,6 @@ class EvalOptions:
                 )
         if self.completions is not None and self.num_few_shot:
             raise ConfigError("recorded completions had their prompt: leave --num-few-shot out")
-        if self.completions is None and self.model is None and self.task != "arithmetic":
-            raise ConfigError(
-                f"task {self.task} needs --model or --completions: the embedded policy does "
-                "arithmetic only"
-            )
 
     @property
     def is_harness(self) -> bool:
@@ -98,9 +93,18 @@ class EvalOptions:
         return self.engine == LM_EVAL or self.task.startswith(HARNESS_PREFIX)
 
     def resolved(self, source: EvalSource) -> "EvalOptions":
-        """The same config with every default filled in."""
+        """The same config with every default filled in.
+
+        Raises:
+            ConfigError: The task needs another model than the embedded one.
+        """
         task = source.task
         is_recorded = self.completions is not None
+        if not is_recorded and self.model is None and task.name != "arithmetic":
+            raise ConfigError(
+                f"task {task.name} needs --model or --completions: the embedded policy does "
+                "arithmetic only"
+            )
         num_samples = self.num_samples or (None if is_recorded else source.num_samples)
         name = Path(self.completions).stem if self.completions else _model_name(self.model)
         template = (self.template or task.template).replace("\\n", "\n")
