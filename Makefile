@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all test-vllm test-extras check wheel-test embedded-policy grading clean
+.PHONY: demo test test-all test-vllm test-extras test-lm-eval check wheel-test embedded-policy grading clean
 
 demo: $(READY)
 	$(BIN)/mathrl demo
@@ -41,6 +41,16 @@ $(VENV)-extras/.ready: pyproject.toml constraints.txt
 		--editable '.[train,lora]' pytest $(EXTRAS)
 	touch $@
 
+# lm-eval's tasks under ours and ours under lm-eval's, against lm-eval itself.
+test-lm-eval: $(VENV)-lm-eval/.ready
+	$(VENV)-lm-eval/bin/python -m pytest -W default tests/evals/harness # lm-eval's own warnings
+
+$(VENV)-lm-eval/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)-lm-eval
+	$(VENV)-lm-eval/bin/python -m pip install --quiet --constraint constraints.txt \
+		--editable '.[train,lm-eval]' lm-eval==0.4.13 pytest
+	touch $@
+
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -69,4 +79,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) $(VENV)-vllm $(VENV)-extras dist runs
+	rm -rf $(VENV) $(VENV)-vllm $(VENV)-extras $(VENV)-lm-eval dist runs

@@ -268,12 +268,13 @@ def _load(name: str, include_path: str | None) -> Any:  # Any: lm-eval carries n
         ) from error
     if include_path is not None and not Path(include_path).is_dir():
         raise ConfigError(f"--include-path {include_path}: no such folder")
+    is_file = Path(name).is_file()
     manager = TaskManager(include_path=include_path, include_defaults=False)
-    if name not in manager.all_subtasks and not Path(name).is_file():
+    if name not in manager.all_tasks and not is_file:
         manager = TaskManager(include_path=include_path)  # reading its index takes seconds
-    if name in manager.all_groups or name in manager.all_tags:
+    if name in (*manager.all_groups, *manager.all_tags):
         raise ConfigError(f"{name} is a group of lm-eval tasks: evaluate them one by one")
-    if name not in manager.all_subtasks and not Path(name).is_file():
+    if name not in manager.all_subtasks and not is_file:
         raise ConfigError(f"lm-eval has no task {name!r}; --include-path FOLDER adds your own")
     try:
         (task,) = manager.load([name])["tasks"].values()
