@@ -13,8 +13,8 @@ from typing import Any, TypeGuard
 
 from mathrl.boxes import last_box
 from mathrl.data import ANSWER_COLUMNS as PROBLEM_ANSWER_COLUMNS
-from mathrl.data import after_hashes
 from mathrl.errors import DataError, GradingError
+from mathrl.known_answers import after_hashes
 from mathrl.rewards import Policy, grade
 from mathrl.rewards.accuracy import completion_text
 from mathrl.schema import Score
