@@ -68,12 +68,19 @@ class EvalOptions:
         template = (self.template or task.template).replace("\\n", "\n")
         # A recorded sample has one temperature, whatever is asked: its key must not depend on it.
         temperature = self.temperature or 0.0
+        few_shot = self.num_few_shot or (0 if is_recorded else task.num_few_shot)
+        columns = (task.question_column, task.answer_column) if self.data is None else ("", "")
         if self.temperature is None and num_samples != 1:
             temperature = 1.0
         return dataclasses.replace(
             self,
             engine="recorded" if is_recorded else "local",
             data=self.data or task.data,
+            question_column=self.question_column or columns[0] or None,
+            answer_column=self.answer_column or columns[1] or None,
+            system=self.system or task.system,
+            num_few_shot=few_shot,
+            few_shot_data=self.few_shot_data or task.few_shot_data or None,
             num_samples=num_samples,
             temperature=0.0 if is_recorded else temperature,
             max_new_tokens=self.max_new_tokens or task.max_new_tokens,
@@ -93,7 +100,11 @@ def _model_name(model: str | None) -> str:
 
 
 @click.command("eval")
-@click.option("--task", required=True, help="What to evaluate on; `mathrl tasks` lists all.")
+@click.option(
+    "--task",
+    required=True,
+    help="What to evaluate on: a name that `mathrl tasks` lists, or a .toml or .yaml file.",
+)
 @click.option("--model", help="Model folder or hub id; the embedded tiny policy by default.")
 @click.option(
     "--engine",
@@ -177,6 +188,8 @@ def _evaluate(task: "Task", config: EvalOptions, view: EvalView) -> "EvalResult"
         answer_column=config.answer_column,
         limit=config.limit,
     )
+    if config.limit is None and (note := task.size_note(len(problems), config.data or task.data)):
+        click.echo(f"note: {note}")
     engine, prompts = _engine(task, config, problems)
     folder = Path(config.out or "")
     with SampleStore(folder) as store:
