@@ -4,10 +4,10 @@
     load_problems("my_problems.jsonl")
 
 A local file is JSONL, Parquet or CSV with a row a problem. The question is read from the first of
-``problem, question, prompt, query, input`` that the file has, the answer from the first of
-``answer, gold, final_answer, expected_answer, ground_truth, target``; every other column goes to
-the problem's metadata, where ``subject`` and ``level`` mean the same for every data set. JSONL and
-CSV are read line by line, and no further than the limit.
+``QUESTION_COLUMNS`` that the file has, the answer from the first of ``ANSWER_COLUMNS`` (of a
+``solution``, its last box); every other column goes to the problem's metadata, where ``subject``
+and ``level`` mean the same for every data set. JSONL and CSV are read line by line, and no further
+than the limit.
 """
 
 import difflib
@@ -24,7 +24,16 @@ from mathrl.schema import Problem
 from mathrl.tables import FORMATS, Row, choose_column, read_rows
 
 QUESTION_COLUMNS = ("problem", "question", "prompt", "query", "input")
-ANSWER_COLUMNS = ("answer", "gold", "final_answer", "expected_answer", "ground_truth", "target")
+WORKED_COLUMN = "solution"
+ANSWER_COLUMNS = (
+    "answer",
+    "gold",
+    "final_answer",
+    "expected_answer",
+    "ground_truth",
+    "target",
+    WORKED_COLUMN,
+)
 SUBJECT_COLUMNS = ("subfield", "subject", "type", "Type", "solution_type")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _LEVEL = re.compile(r"(?:level\s*)?([0-9]{1,3}|\?)", re.IGNORECASE)
@@ -91,12 +100,13 @@ def _problems(
         question = row.pop(question_name)
         if not isinstance(question, str) or not question.strip():
             raise DataError(f"{place}: {question_name!r} must be text, not {question!r:.60}")
-        answer = known_answer(row.pop(answer_name), answer_name, place)
+        cell = known_answer(row.pop(answer_name), answer_name, place)
         _check_encodable(question, question_name, place)
-        _check_encodable(answer or "", answer_name, place)
-        if answer is not None and "####" in answer:
-            row.setdefault("solution", answer)  # the column held the whole worked solution
-        answer = typed_answer(answer) if answer is not None else None
+        _check_encodable(cell or "", answer_name, place)
+        is_solution = answer_name == WORKED_COLUMN
+        if cell is not None and (is_solution or "####" in cell):
+            row.setdefault(WORKED_COLUMN, cell)  # the column held the whole worked solution
+        answer = typed_answer(cell, is_solution=is_solution)
         _name_subject_and_level(row)
         given_id = row.pop("id", None)
         problem_id = f"{stem}/{number}" if given_id is None else str(given_id)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from mathrl.boxes import last_box
 from mathrl.errors import DataError
 from mathrl.tables import Row, import_extra
 
@@ -85,10 +84,6 @@ def _load(source: HubDataset, name: str, split: str) -> Any:  # Any: datasets ha
         ) from error
 
 
-def _from_solution(row: Columns) -> Columns:
-    return {**row, "answer": last_box(row["solution"])}
-
-
 def _two_part_question(row: Columns, body: str, question: str) -> str:
     """Join what is told and what is asked; what is told may lack its full stop."""
     told = row[body].strip()
@@ -152,7 +147,6 @@ KNOWN: Mapping[str, HubDataset] = {
     "math": HubDataset(
         hub_id="DigitalLearningGmbH/MATH-lighteval",
         splits={"train": "train", "test": "test"},
-        read=_from_solution,
     ),
     "math500": HubDataset(hub_id="HuggingFaceH4/MATH-500", id_form="{unique_id}"),
     "minerva_math": HubDataset(hub_id="math-ai/minervamath"),

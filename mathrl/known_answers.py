@@ -7,6 +7,7 @@ worked solution, as a list of one, as a float with noise in its last digits, or 
 import re
 from fractions import Fraction
 
+from mathrl.boxes import last_box
 from mathrl.errors import DataError
 
 FLOAT_DIGITS = 15
@@ -41,13 +42,17 @@ def known_answer(value: object, column: str, place: str) -> str | None:
     raise DataError(f"{place}: {column!r} must be text or a number, not {value!r:.60}")
 
 
-def typed_answer(text: str) -> str | None:
-    """Cut a known answer to what the grader compares; None for a dash.
+def typed_answer(text: str | None, *, is_solution: bool = False) -> str | None:
+    """Cut a known answer to what the grader compares; None for none and for a dash.
 
     Args:
         text: What ``known_answer`` read, a worked solution that ends in ``#### answer`` included.
+        is_solution: It is a worked solution, whose last box holds the answer.
     """
-    answer = after_hashes(text)
+    if text is None:
+        return None
+    boxed = last_box(text) if is_solution else None
+    answer = after_hashes(text) if boxed is None else boxed
     return None if answer.strip() in _NO_ANSWER else without_float_noise(answer)
 
 

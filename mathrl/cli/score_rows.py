@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from mathrl.boxes import last_box
-from mathrl.data import ANSWER_COLUMNS as PROBLEM_ANSWER_COLUMNS
+from mathrl.data import WORKED_COLUMN
 from mathrl.errors import DataError, GradingError
 from mathrl.known_answers import after_hashes
 from mathrl.rewards import Policy, grade
@@ -33,7 +33,6 @@ COMPLETION_COLUMNS = (
     "predictions",
     "samples",
 )
-ANSWER_COLUMNS = (*PROBLEM_ANSWER_COLUMNS, "solution")
 
 
 @dataclass(slots=True)
@@ -167,7 +166,7 @@ class RowGrader:
         if value is None:
             return None
         if isinstance(value, str):
-            is_worked = self.answer_column == "solution"
+            is_worked = self.answer_column == WORKED_COLUMN
             boxed = last_box(value) if is_worked else None
             return after_hashes(value) if boxed is None else boxed
         if isinstance(value, int | float) and not isinstance(value, bool):

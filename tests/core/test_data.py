@@ -248,6 +248,14 @@ def test_subject_and_level_have_these_names(
     assert problem.metadata.get("level") == level
 
 
+def test_a_file_with_solutions_alone_has_their_answers(file: Path) -> None:
+    row = {"problem": "Halve 1.", "solution": r"It is $\boxed{\frac{1}{2}}$.", "level": "Level 1"}
+    write(file, row)
+    (problem,) = load_problems(file)
+    assert problem.answer == r"\frac{1}{2}"
+    assert problem.metadata == {"solution": row["solution"], "level": 1}
+
+
 def test_several_answers_are_one_text(file: Path) -> None:
     write(
         file,

@@ -51,6 +51,19 @@ def test_a_rounded_answer_is_right_against_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("solution", "answer"),
+    [
+        (r"First $\boxed{1}$, then $\boxed{\frac{1}{2}}$.", r"\frac{1}{2}"),  # MATH
+        ("It is 2.\n#### 2", "2"),
+        ("42", "42"),
+        (None, None),
+    ],
+)
+def test_the_answer_of_a_solution(solution: str | None, answer: str | None) -> None:
+    assert typed_answer(solution, is_solution=True) == answer
+
+
+@pytest.mark.parametrize(
     ("text", "answer"),
     [("6*3=18\n#### 18", "18"), ("-", None), (" ", None), ("", None), ("-5", "-5"), ("No", "No")],
 )
