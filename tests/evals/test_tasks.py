@@ -111,6 +111,20 @@ def test_data_of_another_size_is_noted() -> None:
     assert Task(name="mine", data="mine.jsonl").size_note(29, "mine.jsonl") is None
 
 
+def test_the_page_says_what_the_tasks_say() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    for task in TASKS.values():
+        known = KNOWN.get(task.data)
+        if task.name.startswith("mgsm_"):
+            assert f"`_{task.name[5:]}`" in page or f"`{task.name}`" in page
+        else:
+            assert f"| `{task.name}` | {task.size} | {task.about}" in page
+        assert known is None or f"`{known.hub_id}`" in page or known.parts
+        for figure in task.published:
+            model = f"| {figure.model} | {figure.protocol.partition(' (')[0]} |"
+            assert f"{model} {100 * figure.accuracy:.2f} |" in page
+
+
 @needs_data
 @pytest.mark.parametrize("name", FILES)
 def test_the_local_file_is_the_task(name: str) -> None:
