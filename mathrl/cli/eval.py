@@ -65,7 +65,8 @@ class EvalOptions:
         is_recorded = self.completions is not None
         num_samples = self.num_samples or (None if is_recorded else 1)
         name = Path(self.completions).stem if self.completions else _model_name(self.model)
-        template = (self.template or task.template).replace("\\n", "\n")
+        # a shell cannot type a line break; in a task's own template, \n begins \neq
+        template = self.template.replace("\\n", "\n") if self.template else task.template
         # A recorded sample has one temperature, whatever is asked: its key must not depend on it.
         temperature = self.temperature or 0.0
         few_shot = self.num_few_shot or (0 if is_recorded else task.num_few_shot)
@@ -225,7 +226,13 @@ def _engine(
     )
     examples = []
     if config.num_few_shot:
-        examples = load_problems(config.few_shot_data or task.data, split="train")
+        has_task_columns = config.few_shot_data in (None, task.few_shot_data)
+        examples = load_problems(
+            config.few_shot_data or task.data,
+            split="train",
+            question_column=(has_task_columns and task.question_column) or None,
+            answer_column=(has_task_columns and task.answer_column) or None,
+        )
     if config.completions is not None:
         from mathrl.engines.recorded import RecordedEngine
 

@@ -158,6 +158,35 @@ def test_a_task_of_ones_own_is_evaluated(mathrl: Callable[[str], Result]) -> Non
     assert limited.exit_code == 0 and "note:" not in limited.stdout
 
 
+@pytest.mark.slow
+def test_the_prompt_of_ones_own_task(
+    mathrl: Callable[[str], Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mathrl.engines import local
+
+    Path("problems.csv").write_text("id,q,a\np0,What is 0?,0\n")
+    Path("shots.csv").write_text("q,a,solution\nWhat is 5?,5,It is 5.\n")
+    Path("task.toml").write_text(
+        'name = "exam"\ndata = "problems.csv"\nfew_shot_data = "shots.csv"\nnum_few_shot = 1\n'
+        "question_column = 'q'\nanswer_column = 'a'\nchat = 'off'\nmax_new_tokens = 4\n"
+        "template = '{prompt} if 1 \\neq 0'\nsystem = 'Be brief.'\n"
+    )
+    asked: list[str] = []
+    sample = local.LocalEngine.sample
+
+    def spy(
+        self: local.LocalEngine, requests: Sequence[SampleRequest], params: SamplingParams
+    ) -> Iterator[tuple[int, Completion]]:
+        asked.extend(request.prompt for request in requests)
+        return sample(self, requests, params)
+
+    monkeypatch.setattr(local.LocalEngine, "sample", spy)
+    save_untrained(Path("model"))
+    done = mathrl("eval --task task.toml --model model")
+    assert done.exit_code == 0, done.output
+    assert asked == ["Be brief.\n\nWhat is 5? if 1 \\neq 0\nIt is 5.\n\nWhat is 0? if 1 \\neq 0"]
+
+
 @pytest.mark.parametrize(
     ("line", "error", "message"),
     [
@@ -205,13 +234,17 @@ def test_the_published_accuracy_is_printed(mathrl: Callable[[str], Result]) -> N
     assert "21.68" in done.stdout
 
 
-@pytest.mark.slow
-def test_a_local_model_is_sampled_and_goes_on(mathrl: Callable[[str], Result]) -> None:
+def save_untrained(folder: Path) -> None:
     pytest.importorskip("torch")
     from mathrl.policy import save_policy
     from mathrl.trainers.tiny import untrained_policy
 
-    save_policy(untrained_policy(), Path("model"))
+    save_policy(untrained_policy(), folder)
+
+
+@pytest.mark.slow
+def test_a_local_model_is_sampled_and_goes_on(mathrl: Callable[[str], Result]) -> None:
+    save_untrained(Path("model"))
     line = "eval --task arithmetic --model model --limit 2 --max-new-tokens 4 --out run"
     assert mathrl(f"{line} -n 2").exit_code == 0
     more = mathrl(f"{line} -n 3")
