@@ -93,15 +93,23 @@ class EvalOptions:
         is_recorded = self.completions is not None
         num_samples = self.num_samples or (None if is_recorded else 1)
         name = Path(self.completions).stem if self.completions else _model_name(self.model)
-        template = (self.template or task.template).replace("\\n", "\n")
+        # a shell cannot type a line break; in a task's own template, \n begins \neq
+        template = self.template.replace("\\n", "\n") if self.template else task.template
         # A recorded sample has one temperature, whatever is asked: its key must not depend on it.
         temperature = self.temperature or 0.0
+        few_shot = self.num_few_shot or (0 if is_recorded else task.num_few_shot)
+        columns = (task.question_column, task.answer_column) if self.data is None else ("", "")
         if self.temperature is None and num_samples != 1:
             temperature = 1.0
         return dataclasses.replace(
             self,
             engine="recorded" if is_recorded else "local",
             data=self.data or task.data,
+            question_column=self.question_column or columns[0] or None,
+            answer_column=self.answer_column or columns[1] or None,
+            system=self.system or task.system,
+            num_few_shot=few_shot,
+            few_shot_data=self.few_shot_data or task.few_shot_data or None,
             num_samples=num_samples,
             temperature=0.0 if is_recorded else temperature,
             max_new_tokens=self.max_new_tokens or task.max_new_tokens,
@@ -121,7 +129,11 @@ def _model_name(model: str | None) -> str:
 
 
 @click.command("eval")
-@click.option("--task", required=True, help="What to evaluate on; `mathrl tasks` lists all.")
+@click.option(
+    "--task",
+    required=True,
+    help="What to evaluate on: a name that `mathrl tasks` lists, or a .toml or .yaml file.",
+)
 @click.option("--model", help="Model folder or hub id; the embedded tiny policy by default.")
 @click.option(
     "--engine",
@@ -225,6 +237,8 @@ def _evaluate(task: "Task", config: EvalOptions, view: EvalView) -> "EvalResult"
         answer_column=config.answer_column,
         limit=config.limit,
     )
+    if config.limit is None and (note := task.size_note(len(problems), config.data or task.data)):
+        click.echo(f"note: {note}")
     engine, prompts = _engine(task, config, problems)
     spec = specify(
         task.name,
@@ -281,7 +295,13 @@ def _engine(
     )
     examples = []
     if config.num_few_shot:
-        examples = load_problems(config.few_shot_data or task.data, split="train")
+        has_task_columns = config.few_shot_data in (None, task.few_shot_data)
+        examples = load_problems(
+            config.few_shot_data or task.data,
+            split="train",
+            question_column=(has_task_columns and task.question_column) or None,
+            answer_column=(has_task_columns and task.answer_column) or None,
+        )
     if config.completions is not None:
         from mathrl.engines.recorded import RecordedEngine
 
