@@ -31,6 +31,7 @@ _PLAIN = (
     "truncated",
     "mean_length",
     "length_unit",
+    "completion_tokens",
 )
 
 
@@ -160,6 +161,8 @@ class EvalResult:
     mean_length: float
     length_unit: Literal["tokens", "characters"]
     """``characters`` where a completion came without token ids."""
+    completion_tokens: int | None
+    """Tokens of all samples; None where a completion came without ids."""
     problems: tuple[ProblemOutcome, ...]
     """In the order of the task."""
 

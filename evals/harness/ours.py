@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mathrl.data import load_problems
 from mathrl.evals.metrics import usual_ks
+from mathrl.evals.problems import load_examples, load_task
 from mathrl.evals.results import ProblemOutcome, SampleOutcome
 from mathrl.evals.tasks import TASKS, Task, get_task
 from mathrl.evals.verifiers import Grader
@@ -95,8 +95,9 @@ def dataset(*, mathrl_task: str, **_metadata: object) -> Mapping[str, Any]:
     """
     datasets = import_extra("datasets", "lm-eval")
     task = get_task(mathrl_task)
-    problems = load_problems(os.environ.get(data_variable(task)) or task.data, split=task.split)
-    prompts = PromptBuilder(task.prompt_config())
+    problems = load_task(task, data=os.environ.get(data_variable(task)))
+    examples = load_examples(task) if task.num_few_shot else []
+    prompts = PromptBuilder(task.prompt_config(), examples=examples)
     rows = [
         {"id": problem.id, "prompt": prompts.text(problem), "answer": problem.answer or ""}
         for problem in problems

@@ -14,13 +14,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from mathrl.boxes import last_box
-from mathrl.data import after_hashes
 from mathrl.errors import ConfigError, DataError, MissingExtraError
 from mathrl.evals.results import ProblemOutcome
 from mathrl.evals.stats import clustered_stderr
 from mathrl.evals.tasks import Task
 from mathrl.files import write_whole
+from mathrl.known_answers import typed_answer
 from mathrl.prompts import PromptBuilder, PromptConfig
 from mathrl.schema import Problem
 
@@ -96,9 +95,9 @@ class HarnessTask:
             data="lm-eval",
             split="test",
             size=len(self.problems),
-            licence="see lm-eval",
             source="lm-eval",
             template="{prompt}",
+            num_few_shot=self._task.config.num_fewshot,
             chat="off",
             max_new_tokens=int(settings.get("max_gen_toks") or MAX_NEW_TOKENS),
         )
@@ -297,14 +296,13 @@ def _ids(task: str, docs: Mapping[int, Mapping[str, Any]]) -> dict[int, str]:
     return {place: f"{task}/{place}" for place in docs}
 
 
-def _target(task: str, target: object) -> str:
+def _target(task: str, target: object) -> str | None:
     """The known answer in a target, which may be a worked solution."""
     if isinstance(target, list) and len(set(map(str, target))) == 1:
         target = target[0]
     if not isinstance(target, str | int | float):
         raise DataError(f"{task}: the grader takes one answer a problem, not {target!r:.60}")
-    text = after_hashes(str(target)).strip()
-    return last_box(text) or text
+    return typed_answer(str(target), is_solution=True)
 
 
 def _as_list(value: object) -> Iterator[str]:

@@ -70,7 +70,11 @@ def _target(task: str | None, data: str | None, run: str | None) -> Target:
     if run is None:
         if task is None:
             raise ConfigError("contamination needs --task NAME, or --run RUN")
-        return Target(task=task, problems=_problems(task, data), outcomes=None)
+        from mathrl.evals import get_task
+        from mathrl.evals.problems import load_task
+
+        problems = load_task(get_task(task), data=data)
+        return Target(task=task, problems=problems, outcomes=None)
     if data is not None:
         raise ConfigError("--run has its problems: leave --data out")
     from mathrl.evals import load_run
@@ -84,14 +88,6 @@ def _target(task: str | None, data: str | None, run: str | None) -> Target:
     return Target(
         task=task, problems=tuple(found.problems.values()), outcomes=found.result.problems
     )
-
-
-def _problems(name: str, data: str | None) -> "Sequence[Problem]":
-    from mathrl.data import load_problems
-    from mathrl.evals import get_task
-
-    task = get_task(name)
-    return load_problems(data or task.data, split=task.split)
 
 
 def _rows(path: Path, column: str | None) -> "Iterator[TrainingRow]":

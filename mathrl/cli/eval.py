@@ -107,16 +107,26 @@ class EvalOptions:
             )
         num_samples = self.num_samples or (None if is_recorded else source.num_samples)
         name = Path(self.completions).stem if self.completions else _model_name(self.model)
-        template = (self.template or task.template).replace("\\n", "\n")
+        # a shell cannot type a line break; in a task's own template, \n begins \neq
+        template = self.template.replace("\\n", "\n") if self.template else task.template
         # A recorded sample has one temperature, whatever is asked: its key must not depend on it.
         temperature = self.temperature
         if temperature is None:
             temperature = source.temperature or (0.0 if num_samples == 1 else 1.0)
+        few_shot = self.num_few_shot
+        if few_shot is None:
+            few_shot = 0 if is_recorded else task.num_few_shot
+        columns = (task.question_column, task.answer_column) if self.data is None else ("", "")
         return dataclasses.replace(
             self,
             task=f"{HARNESS_PREFIX}{task.name}" if self.is_harness else task.name,
             engine="recorded" if is_recorded else "local",
             data=self.data or task.data,
+            question_column=self.question_column or columns[0] or None,
+            answer_column=self.answer_column or columns[1] or None,
+            system=self.system or task.system,
+            num_few_shot=few_shot,
+            few_shot_data=self.few_shot_data or task.few_shot_data or None,
             num_samples=num_samples,
             temperature=0.0 if is_recorded else temperature,
             max_new_tokens=self.max_new_tokens or task.max_new_tokens,
@@ -136,7 +146,11 @@ def _model_name(model: str | None) -> str:
 
 
 @click.command("eval")
-@click.option("--task", required=True, help="What to evaluate on; `mathrl tasks` lists all.")
+@click.option(
+    "--task",
+    required=True,
+    help="What to evaluate on: a name that `mathrl tasks` lists, or a .toml or .yaml file.",
+)
 @click.option("--model", help="Model folder or hub id; the embedded tiny policy by default.")
 @click.option(
     "--engine",
@@ -240,6 +254,8 @@ def _evaluate(source: EvalSource, config: EvalOptions, view: EvalView) -> "EvalR
         temperature=config.temperature, max_new_tokens=config.max_new_tokens, stop=source.stop
     )
     problems = source.problems(config)
+    if config.limit is None and (note := source.task.size_note(len(problems), config.data or "")):
+        click.echo(f"note: {note}")
     engine, prompts = _engine(source, config, problems)
     spec = specify(
         source.task.name,

@@ -78,11 +78,11 @@ class _OwnSource:
         self.task = get_task(config.task)
 
     def problems(self, config: "EvalOptions") -> "Sequence[Problem]":
-        from mathrl.data import load_problems
+        from mathrl.evals.problems import load_task
 
-        return load_problems(
-            config.data or self.task.data,
-            split=self.task.split,
+        return load_task(
+            self.task,
+            data=config.data,
             question_column=config.question_column,
             answer_column=config.answer_column,
             limit=config.limit,
@@ -91,7 +91,7 @@ class _OwnSource:
     def prompts(
         self, config: "EvalOptions", tokenizer: "PreTrainedTokenizerBase | None"
     ) -> "PromptBuilder":
-        from mathrl.data import load_problems
+        from mathrl.evals.problems import load_examples
         from mathrl.prompts import PromptBuilder, PromptConfig
 
         prompt = PromptConfig(
@@ -100,9 +100,7 @@ class _OwnSource:
             num_few_shot=config.num_few_shot or 0,
             chat=self.task.chat,
         )
-        examples = []
-        if config.num_few_shot:
-            examples = load_problems(config.few_shot_data or self.task.data, split="train")
+        examples = load_examples(self.task, config.few_shot_data) if config.num_few_shot else []
         return PromptBuilder(prompt, tokenizer=tokenizer, examples=examples)
 
     def facts(self) -> dict[str, Any]:
