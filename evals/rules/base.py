@@ -41,19 +41,24 @@ NO_GOLD = Verdict(prediction=None, is_correct=None)
 
 
 def verdict(
-    prediction: str | None, problem: Problem, is_equal: Callable[[str, str], bool]
+    found: str | None,
+    problem: Problem,
+    is_equal: Callable[[str, str], bool],
+    clean: Callable[[str], str] = str,
 ) -> Verdict:
     """Compare what a rule read with the known answer.
 
     Args:
-        prediction: What was read, None where nothing was.
+        found: What was read, None where nothing was.
         problem: With its answer.
         is_equal: The rule's comparison of a prediction with a known answer.
+        clean: From what was read to the prediction.
     """
     if problem.answer is None:
         return NO_GOLD
-    if prediction is None:
+    if found is None:
         return NO_ANSWER
-    if len(prediction) > MAX_ANSWER:
-        return Verdict(prediction=prediction[:MAX_ANSWER], is_correct=False)
+    if len(found) > MAX_ANSWER:
+        return Verdict(prediction=found[:MAX_ANSWER], is_correct=False)
+    prediction = clean(found)
     return Verdict(prediction=prediction, is_correct=is_equal(prediction, problem.answer))

@@ -34,6 +34,8 @@ _AND = re.compile(r"\\text\{\s*and\s*\}")
 _DIGITS = re.compile(r"-?[0-9]+\.?[0-9]*")
 _MANY = "separated by commas"
 """Words of the question that make the answer a list."""
+_MAX_PARTS = 20
+"""Parts of a list: every one is compared with every other."""
 
 
 def found_answer(text: str) -> str | None:
@@ -87,7 +89,6 @@ def _last_closed_box(text: str) -> str | None:
 
 def _deepseek(text: str, problem: Problem) -> Verdict:
     is_list = _MANY in problem.prompt
-    found = found_answer(text)
 
     def is_same(prediction: str, answer: str) -> bool:
         given, known = _parts(prediction, is_list), _parts(cleaned(answer), is_list)
@@ -97,11 +98,7 @@ def _deepseek(text: str, problem: Problem) -> Verdict:
             any(is_same_answer(one, other) for one in given) for other in known
         )
 
-    return verdict(None if found is None else cleaned(found), problem, is_same)
-
-
-_MAX_PARTS = 20
-"""Parts of a list: every one is compared with every other."""
+    return verdict(found_answer(text), problem, is_same, cleaned)
 
 
 def _parts(answer: str, is_list: bool) -> list[str]:

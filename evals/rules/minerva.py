@@ -105,7 +105,7 @@ def _first_member(answer: str) -> str | None:
 
 def _minerva(text: str, problem: Problem) -> Verdict:
     stated = stated_answer(text + _CLOSING.lstrip())  # lm-eval adds it to a text that was cut
-    return verdict(None if stated is None else cleaned(stated), problem, _is_same)
+    return verdict(stated, problem, _is_same, cleaned)
 
 
 MINERVA = Rule(

@@ -76,8 +76,7 @@ def _is_same(prediction: str, answer: str) -> bool:
 
 
 def _qwen(text: str, problem: Problem) -> Verdict:
-    found = found_answer(text)
-    return verdict(None if found is None else cleaned(found), problem, _is_same)
+    return verdict(found_answer(text), problem, _is_same, cleaned)
 
 
 QWEN = Rule(

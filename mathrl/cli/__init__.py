@@ -21,6 +21,7 @@ COMMANDS = (
     "demo",
     "eval",
     "compare",
+    "matrix",
     "tasks",
     "score",
     "train-grpo",
