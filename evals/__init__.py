@@ -9,6 +9,7 @@ from mathrl.evals.results import (
     load_results,
     save_result,
 )
+from mathrl.evals.run import TaskRun, evaluate_into, load_run
 from mathrl.evals.runner import evaluate
 from mathrl.evals.stats import Interval
 from mathrl.evals.store import SampleStore
@@ -23,10 +24,13 @@ __all__ = [
     "SampleOutcome",
     "SampleStore",
     "Task",
+    "TaskRun",
     "compare",
     "evaluate",
+    "evaluate_into",
     "get_task",
     "load_results",
+    "load_run",
     "maj_at_k",
     "pass_at_k",
     "save_result",

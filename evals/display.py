@@ -45,6 +45,19 @@ def interval(bounds: Interval, *, sign: str = "") -> str:
     return f"{100 * bounds.low:{sign}.2f} … {100 * bounds.high:{sign}.2f}"
 
 
+def curve_label(name: str, k: int) -> str:
+    """How people write a figure: ``pass@8``."""
+    return f"{_CURVES[name]}@{k}"
+
+
+_CURVES = {
+    "pass_at_k": "pass",
+    "maj_at_k": "maj",
+    "best_of_k": "best",
+    "weighted_vote_at_k": "weighted vote",
+}
+
+
 def result_table(result: EvalResult) -> "Table":
     """What one evaluation found, in percent."""
     table = _bare_table("", "%", "")
@@ -52,15 +65,22 @@ def result_table(result: EvalResult) -> "Table":
     table.add_row(
         "accuracy", percent(result.accuracy), f"{spread}, stderr {percent(result.stderr)}"
     )
-    for k in list(result.pass_at_k)[1:]:
-        bounds = interval(result.pass_at_k_ci95[k])
-        table.add_row(f"pass@{k}", percent(result.pass_at_k[k]), bounds)
-    for k in list(result.maj_at_k)[1:]:
-        bounds = interval(result.maj_at_k_ci95[k])
-        table.add_row(f"maj@{k}", percent(result.maj_at_k[k]), bounds)
+    for name, curve in result.curves.items():
+        for k, value in curve.items():
+            if k > 1:  # of one sample each is the accuracy
+                bounds = interval(result.curves_ci95[name][k])
+                table.add_row(curve_label(name, k), percent(value), bounds)
+    for field, parts in result.slices.items():
+        for label, part in parts.items():
+            row = f"{interval(part.ci95)}, {part.n_problems} problems"
+            table.add_row(f"{field} {label}", percent(part.accuracy), row)
     for status, rate in result.status.items():
         if status != "correct":
             table.add_row(status, percent(rate), "of all samples")
+    if guessed := result.cues.get("last_value"):
+        table.add_row(
+            "last value", percent(guessed), "no cue: its last number or formula was taken"
+        )
     if result.truncated is not None:
         table.add_row("truncated", percent(result.truncated), "cut at the token limit")
     return table

@@ -1,14 +1,13 @@
 """pass@k and maj@k of one problem's samples, as exact expectations over the subsets of size k.
 
 Nothing is drawn: both figures are what an average over every way to keep ``k`` of the ``n``
-samples would give, so they do not move with the order of the samples.
+samples would give.
 
 Source: pass@k is arXiv 2107.03374 (Chen et al.), equation 1.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from fractions import Fraction
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from math import comb
 
 
@@ -35,9 +34,10 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 def maj_at_k(predictions: Sequence[str | None], corrects: Sequence[bool], k: int) -> float:
     """Chance that the most frequent answer of ``k`` samples is correct.
 
-    Every correct sample votes for one answer; wrong ones vote for the text of their prediction.
-    A tie counts by the share of correct answers in it. A sample without a prediction does not
-    vote, and a subset without a vote is wrong.
+    Every correct sample votes for one answer; wrong ones vote for the text of their prediction. Of
+    answers with equally many votes the one that was given first wins, as in the figures that
+    others publish. A sample without a prediction does not vote, and a subset without a vote is
+    wrong.
 
     Args:
         predictions: The extracted answer of each sample, None where there is none.
@@ -55,28 +55,43 @@ def maj_at_k(predictions: Sequence[str | None], corrects: Sequence[bool], k: int
             f"maj_at_k needs as many corrects as predictions and 1 <= k <= n, got "
             f"{len(predictions)} predictions, {len(corrects)} corrects, k={k}"
         )
-    voters = [(p, ok) for p, ok in zip(predictions, corrects, strict=True) if p is not None]
-    right = sum(ok for _, ok in voters)
-    wrong = sorted(Counter(p for p, ok in voters if not ok).values())
-    silent = len(predictions) - len(voters)
-    wins = Fraction(0)
-    for votes in range(1, min(right, k) + 1):
-        for ties, ways in _ways_without_rival(wrong, silent, votes, k - votes).items():
-            wins += Fraction(comb(right, votes) * ways, ties + 1)
-    return float(wins / comb(len(predictions), k))
+    right: list[int] = []
+    rivals: defaultdict[str, list[int]] = defaultdict(list)
+    for place, (prediction, is_correct) in enumerate(zip(predictions, corrects, strict=True)):
+        if prediction is not None:
+            (right if is_correct else rivals[prediction]).append(place)
+    silent = predictions.count(None)
+    wins = 0
+    for votes in range(1, min(len(right), k) + 1):
+        for earlier, first in enumerate(right[: len(right) - votes + 1]):
+            own = comb(len(right) - earlier - 1, votes - 1)  # the correct ones after the first
+            wins += own * _ways_to_lose(rivals.values(), silent, votes, first, k - votes)
+    return wins / comb(len(predictions), k)
 
 
-def _ways_without_rival(wrong: list[int], silent: int, votes: int, rest: int) -> dict[int, int]:
-    """Count the ways to draw ``rest`` samples where no wrong answer has more than ``votes``.
+def _ways_to_lose(
+    rivals: Iterable[list[int]], silent: int, votes: int, first: int, rest: int
+) -> int:
+    """Count the ways to draw ``rest`` other samples where no wrong answer wins.
 
-    Returns:
-        Number of wrong answers with exactly ``votes`` -> number of ways.
+    Each rival draws fewer votes than the correct answer, or as many but all of them after its
+    ``first``. The ways are the coefficient of ``x^rest`` in the product of what each may draw.
     """
-    ways = {(0, drawn): comb(silent, drawn) for drawn in range(min(silent, rest) + 1)}
-    for size in wrong:
-        longer: defaultdict[tuple[int, int], int] = defaultdict(int)
-        for (ties, drawn), count in ways.items():
-            for extra in range(min(size, votes, rest - drawn) + 1):
-                longer[ties + (extra == votes), drawn + extra] += count * comb(size, extra)
-        ways = longer
-    return {ties: count for (ties, drawn), count in ways.items() if drawn == rest}
+    ways = [comb(silent, drawn) for drawn in range(rest + 1)]
+    for places in rivals:
+        later = sum(place > first for place in places)
+        may_draw = [comb(len(places), drawn) for drawn in range(min(votes, rest + 1))]
+        if votes <= rest:
+            may_draw.append(comb(later, votes))
+        ways = _product(ways, may_draw)
+    return ways[rest]
+
+
+def _product(left: list[int], right: list[int]) -> list[int]:
+    """Multiply two polynomials, to the degree of the first."""
+    product = [0] * len(left)
+    for i, factor in enumerate(right):
+        if factor:
+            for j in range(len(left) - i):
+                product[i + j] += factor * left[j]
+    return product

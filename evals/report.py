@@ -14,7 +14,7 @@ from typing import Literal
 from mathrl.errors import MissingExtraError, StorageError
 from mathrl.evals.compare import Comparison, p_text
 from mathrl.evals.curves import Curve, learning_curve_png
-from mathrl.evals.display import interval, percent
+from mathrl.evals.display import curve_label, interval, percent
 from mathrl.evals.results import EvalResult, SampleOutcome
 from mathrl.evals.stats import Interval
 from mathrl.schema import Problem
@@ -166,13 +166,11 @@ def _rows(report: Report) -> list[_Row]:
         for name, old, new in results
         if old is not None and new is not None
     ]
-    shared = [k for k in before.pass_at_k if k > 1 and k in after.pass_at_k]
-    for k in shared:
-        bounds = before.pass_at_k_ci95[k], after.pass_at_k_ci95[k]
-        rows.append(_row(f"pass@{k}", before.pass_at_k[k], after.pass_at_k[k], *bounds))
-    for k in shared:
-        bounds = before.maj_at_k_ci95[k], after.maj_at_k_ci95[k]
-        rows.append(_row(f"maj@{k}", before.maj_at_k[k], after.maj_at_k[k], *bounds))
+    for name, old_curve in before.curves.items():
+        new_curve = after.curves.get(name, {})
+        for k in (k for k in old_curve if k > 1 and k in new_curve):
+            bounds = before.curves_ci95[name][k], after.curves_ci95[name][k]
+            rows.append(_row(curve_label(name, k), old_curve[k], new_curve[k], *bounds))
     return rows
 
 

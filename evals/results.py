@@ -4,31 +4,50 @@ Rates are fractions here and in the file; percent exists on screens only.
 """
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isnan, nan
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Literal
 
 from mathrl.errors import DataError
-from mathrl.evals.metrics import maj_at_k, pass_at_k
-from mathrl.evals.stats import Interval, clustered_stderr, mean_interval
+from mathrl.evals.metrics import maj_at_k
+from mathrl.evals.selection import best_of_k, weighted_vote
+from mathrl.evals.stats import Interval
 from mathrl.files import write_whole
 from mathrl.schema import Completion, Score
 
 RESULTS_FILE = "results.json"
+CURVES = ("pass_at_k", "maj_at_k", "best_of_k", "weighted_vote_at_k")
+SLICES = ("subject", "level")
+"""What problems are grouped by, where their metadata has it."""
+_PLAIN = (
+    "verifier",
+    "accuracy",
+    "n_problems",
+    "n_samples",
+    "n_uncovered",
+    "n_no_verdict",
+    "truncated",
+    "mean_length",
+    "length_unit",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleOutcome:
-    """One graded sample; ``is_stored``: it came out of the store and was not asked again."""
+    """One graded sample."""
 
     sample_index: int
     completion: Completion
+    """Without its token ids, which stay in the store."""
     score: Score
+    num_tokens: int | None = None
+    """None where the completion came without token ids."""
+    reward: float | None = None
+    """A reward model's score, where there is one."""
     is_stored: bool = field(default=False, compare=False)
+    """It came out of the store and was not asked again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,9 +77,49 @@ class ProblemOutcome:
 
     def majority(self, k: int) -> float:
         """maj@k of the judged samples, which must be there."""
-        judged = [sample.score for sample in self.samples if sample.score.value is not None]
-        predictions = [score.prediction for score in judged]
-        return maj_at_k(predictions, [score.status == "correct" for score in judged], k)
+        return maj_at_k(self._predictions(), self._corrects(), k)
+
+    def best_of(self, k: int) -> float:
+        """Best-of-k by reward, which every judged sample must have."""
+        return best_of_k(self.rewards(), self._corrects(), k)
+
+    def weighted_vote(self, k: int, weights: Sequence[float]) -> float:
+        """Weighted vote of k judged samples.
+
+        Args:
+            k: Samples kept.
+            weights: One a judged sample.
+        """
+        return weighted_vote(self._predictions(), self._corrects(), weights, k)
+
+    def rewards(self) -> list[float]:
+        """The rewards of the judged samples that have one."""
+        return [sample.reward for sample in self._judged() if sample.reward is not None]
+
+    def _judged(self) -> list[SampleOutcome]:
+        return [sample for sample in self.samples if sample.score.value is not None]
+
+    def _predictions(self) -> list[str | None]:
+        return [sample.score.prediction for sample in self._judged()]
+
+    def _corrects(self) -> list[bool]:
+        return [sample.score.status == "correct" for sample in self._judged()]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slice:
+    """The accuracy on the problems of one subject or level."""
+
+    accuracy: float
+    stderr: float
+    ci95: Interval
+    n_problems: int
+
+
+Curve = Mapping[int, float]
+"""A figure by the number of samples k."""
+Curves = Mapping[str, Curve]
+"""``pass_at_k``, ``maj_at_k``, and with rewards ``best_of_k`` and ``weighted_vote_at_k``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +127,8 @@ class EvalResult:
     """What one evaluation of one task found."""
 
     task: str
+    verifier: str = "eval"
+    """Who gave the verdicts."""
     accuracy: float
     """Mean over problems of the share of correct samples."""
     stderr: float
@@ -81,14 +142,15 @@ class EvalResult:
     """Problems that were given but have no completion: not evaluated."""
     n_no_verdict: int
     """Samples left out of every figure because the gold answer could not be read."""
-    pass_at_k: Mapping[int, float]
-    """For k = 1, 2, 4, ... and the number of samples that every problem has."""
-    maj_at_k: Mapping[int, float]
-    """The same k."""
-    pass_at_k_ci95: Mapping[int, Interval]
-    maj_at_k_ci95: Mapping[int, Interval]
+    curves: Curves
+    """For k = 1, 2, 4, ... and the number of samples that every problem has, or the k asked for."""
+    curves_ci95: Mapping[str, Mapping[int, Interval]]
+    slices: Mapping[str, Mapping[str, Slice]]
+    """By ``subject`` and by ``level``, where the problems have them."""
     status: Mapping[str, float]
     """Share of each status among all samples, those without a verdict included."""
+    cues: Mapping[str, float]
+    """Share of all samples whose answer was found by each cue; ``none`` where none was found."""
     truncated: float | None
     """Share cut at the token limit; None where no completion says how it ended."""
     mean_length: float
@@ -97,24 +159,34 @@ class EvalResult:
     problems: tuple[ProblemOutcome, ...]
     """In the order of the task."""
 
+    @property
+    def pass_at_k(self) -> Curve:
+        """Chance that one of k samples is correct."""
+        return self.curves["pass_at_k"]
+
+    @property
+    def maj_at_k(self) -> Curve:
+        """Chance that the most frequent answer of k samples is correct."""
+        return self.curves["maj_at_k"]
+
     def to_json(self) -> dict[str, Any]:
         """The entry of ``results.json``: JSON types only, nan as null."""
+        entry = {name: getattr(self, name) for name in _PLAIN}
         return {
-            "accuracy": self.accuracy,
-            "stderr": None if isnan(self.stderr) else self.stderr,
+            **entry,
+            "stderr": _finite(self.stderr),
             "ci95": [self.ci95.low, self.ci95.high],
-            "n_problems": self.n_problems,
-            "n_samples": self.n_samples,
-            "n_uncovered": self.n_uncovered,
-            "n_no_verdict": self.n_no_verdict,
-            "pass_at_k": {str(k): value for k, value in self.pass_at_k.items()},
-            "maj_at_k": {str(k): value for k, value in self.maj_at_k.items()},
-            "pass_at_k_ci95": {str(k): [i.low, i.high] for k, i in self.pass_at_k_ci95.items()},
-            "maj_at_k_ci95": {str(k): [i.low, i.high] for k, i in self.maj_at_k_ci95.items()},
+            **{name: {str(k): v for k, v in curve.items()} for name, curve in self.curves.items()},
+            **{
+                f"{name}_ci95": {str(k): [i.low, i.high] for k, i in curve.items()}
+                for name, curve in self.curves_ci95.items()
+            },
+            **{
+                f"by_{field}": {label: _slice_to_json(part) for label, part in parts.items()}
+                for field, parts in self.slices.items()
+            },
             "status": dict(self.status),
-            "truncated": self.truncated,
-            "mean_length": self.mean_length,
-            "length_unit": self.length_unit,
+            "cues": dict(self.cues),
             "samples_of": {p.problem_id: p.n for p in self.problems},
             "correct_of": {p.problem_id: p.c for p in self.problems},
         }
@@ -126,71 +198,29 @@ class EvalResult:
         Raises:
             KeyError: A field is missing.
         """
-        plain = ("accuracy", "n_problems", "n_samples", "n_uncovered", "n_no_verdict", "truncated")
+        curves = {name: entry[name] for name in CURVES if name in entry}
+        bounds = {name: entry[f"{name}_ci95"] for name in curves}
+        slices = {name: entry[f"by_{name}"] for name in SLICES if f"by_{name}" in entry}
         return cls(
             task=task,
-            stderr=nan if entry["stderr"] is None else entry["stderr"],
+            stderr=_number(entry["stderr"]),
             ci95=_interval(entry["ci95"]),
-            pass_at_k={int(k): value for k, value in entry["pass_at_k"].items()},
-            maj_at_k={int(k): value for k, value in entry["maj_at_k"].items()},
-            pass_at_k_ci95={int(k): _interval(i) for k, i in entry["pass_at_k_ci95"].items()},
-            maj_at_k_ci95={int(k): _interval(i) for k, i in entry["maj_at_k_ci95"].items()},
+            curves={name: {int(k): v for k, v in c.items()} for name, c in curves.items()},
+            curves_ci95={
+                name: {int(k): _interval(i) for k, i in c.items()} for name, c in bounds.items()
+            },
+            slices={
+                name: {label: _slice_from_json(part) for label, part in parts.items()}
+                for name, parts in slices.items()
+            },
             status=dict(entry["status"]),
-            mean_length=entry["mean_length"],
-            length_unit=entry["length_unit"],
+            cues=dict(entry["cues"]),
             problems=tuple(
                 ProblemOutcome(problem_id=problem_id, n=n, c=entry["correct_of"][problem_id])
                 for problem_id, n in entry["samples_of"].items()
             ),
-            **{name: entry[name] for name in plain},
+            **{name: entry[name] for name in _PLAIN},
         )
-
-
-def summarise(task: str, problems: Sequence[ProblemOutcome], *, n_uncovered: int = 0) -> EvalResult:
-    """Aggregate the graded samples of a task.
-
-    Args:
-        task: The task's name.
-        problems: The problems that have samples.
-        n_uncovered: Problems that were given and have none.
-
-    Raises:
-        DataError: No sample has a verdict.
-    """
-    judged = [problem for problem in problems if problem.n]
-    if not judged:
-        raise DataError(
-            f"task {task}: no sample has a verdict ({len(problems)} problems had samples); "
-            "are the gold answers plain numbers?"
-        )
-    samples = [sample for problem in problems for sample in problem.samples]
-    means = [problem.mean for problem in judged]
-    n_samples = sum(problem.n for problem in judged)
-    reasons = [s.completion.finish_reason for s in samples if s.completion.finish_reason]
-    has_ids = all(sample.completion.token_ids is not None for sample in samples)
-    statuses = Counter(sample.score.status for sample in samples)
-    ks = _powers_up_to(min(problem.n for problem in judged))
-    passes = {k: [pass_at_k(p.n, p.c, k) for p in judged] for k in ks}
-    majorities = {k: [p.majority(k) for p in judged] for k in ks}
-    return EvalResult(
-        task=task,
-        accuracy=fmean(means),
-        stderr=clustered_stderr(means),
-        ci95=mean_interval(means, n_samples),
-        n_problems=len(judged),
-        n_samples=n_samples,
-        n_uncovered=n_uncovered,
-        n_no_verdict=len(samples) - n_samples,
-        pass_at_k={k: fmean(rates) for k, rates in passes.items()},
-        maj_at_k={k: fmean(rates) for k, rates in majorities.items()},
-        pass_at_k_ci95={k: mean_interval(rates, n_samples) for k, rates in passes.items()},
-        maj_at_k_ci95={k: mean_interval(rates, n_samples) for k, rates in majorities.items()},
-        status={status: count / len(samples) for status, count in statuses.most_common()},
-        truncated=fmean(reason == "length" for reason in reasons) if reasons else None,
-        mean_length=fmean(_length(sample, in_tokens=has_ids) for sample in samples),
-        length_unit="tokens" if has_ids else "characters",
-        problems=tuple(problems),
-    )
 
 
 def save_result(folder: Path, result: EvalResult) -> None:
@@ -204,6 +234,19 @@ def save_result(folder: Path, result: EvalResult) -> None:
     entries = _read_entries(path) if path.exists() else {}
     entries[result.task] = result.to_json()
     write_whole(path, json.dumps(entries, indent=1, allow_nan=False) + "\n")
+
+
+def drop_result(folder: Path, task: str) -> None:
+    """Take a task's entry out of ``results.json``, where there is one.
+
+    Raises:
+        StorageError: The disk refused.
+        DataError: The file that is there is not a ``results.json``.
+    """
+    path = folder / RESULTS_FILE
+    if path.exists():
+        entries = {name: entry for name, entry in _read_entries(path).items() if name != task}
+        write_whole(path, json.dumps(entries, indent=1, allow_nan=False) + "\n")
 
 
 def load_results(folder: str | Path) -> dict[str, EvalResult]:
@@ -237,11 +280,27 @@ def _interval(bounds: Sequence[float]) -> Interval:
     return Interval(low=bounds[0], high=bounds[1])
 
 
-def _powers_up_to(n: int) -> list[int]:
-    powers = [2**i for i in range(n.bit_length())]
-    return powers if powers[-1] == n else [*powers, n]
+def _finite(value: float) -> float | None:
+    return None if isnan(value) else value
 
 
-def _length(sample: SampleOutcome, *, in_tokens: bool) -> int:
-    ids = sample.completion.token_ids
-    return len(ids) if in_tokens and ids is not None else len(sample.completion.text)
+def _number(value: float | None) -> float:
+    return nan if value is None else value
+
+
+def _slice_to_json(part: Slice) -> dict[str, Any]:
+    return {
+        "accuracy": part.accuracy,
+        "stderr": _finite(part.stderr),
+        "ci95": [part.ci95.low, part.ci95.high],
+        "n_problems": part.n_problems,
+    }
+
+
+def _slice_from_json(part: Mapping[str, Any]) -> Slice:
+    return Slice(
+        accuracy=part["accuracy"],
+        stderr=_number(part["stderr"]),
+        ci95=_interval(part["ci95"]),
+        n_problems=part["n_problems"],
+    )

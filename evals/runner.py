@@ -1,28 +1,34 @@
-"""Evaluate: build prompts, ask for the samples that are missing, grade each, aggregate.
+"""Evaluate: ask for the samples that are missing, have each verified, aggregate.
 
 One grader under one policy (``grade`` with ``EVAL``) serves every task. With a store, a sample is
-kept the moment it exists and found again by its key; without one the same code runs in memory,
-as it does inside a training loop.
+kept the moment it exists and found again by its key; without one the same code runs in memory.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib import resources
+from dataclasses import dataclass, replace
 
-from mathrl.engines import Engine, SampleRequest, SamplingParams, sample_seed
-from mathrl.engines.recorded import RecordedEngine
-from mathrl.errors import ConfigError, DataError
-from mathrl.evals.results import EvalResult, ProblemOutcome, SampleOutcome, summarise
+from mathrl.engines import Engine, SamplingParams
+from mathrl.evals.results import EvalResult, ProblemOutcome, SampleOutcome
+from mathrl.evals.spec import AskedProblem, EvalSpec, request_of, specify
 from mathrl.evals.store import SampleKey, SampleStore, ScoreKey
+from mathrl.evals.summary import summarise
 from mathrl.evals.tasks import Task
+from mathrl.evals.verifiers import Grader, Verifier
 from mathrl.prompts import PromptBuilder
-from mathrl.rewards import EVAL, grade
 from mathrl.schema import Completion, Problem, Score
 
 OnSample = Callable[[Problem, SampleOutcome], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """Who looks at a sample."""
+
+    verifier: Verifier
+    """Says whether it is right."""
+    reward: Verifier | None = None
+    """A reward model, for best-of-k and weighted votes."""
 
 
 def evaluate(
@@ -37,7 +43,7 @@ def evaluate(
     store: SampleStore | None = None,
     on_sample: OnSample | None = None,
 ) -> EvalResult:
-    """Evaluate what an engine samples from on a task.
+    """Evaluate what an engine samples from on a task, graded under ``EVAL``.
 
     Args:
         task: Names the samples in the store.
@@ -54,139 +60,114 @@ def evaluate(
         ConfigError: ``num_samples`` is below 1, or None for an engine that records nothing.
         DataError: Two problems share an id, or none has a sample with a verdict.
     """
-    _check(problems, engine, num_samples)
-    plan = _plan(task, problems, engine, prompts, params, num_samples, seed)
+    spec = specify(task.name, problems, engine, prompts, params, num_samples=num_samples, seed=seed)
+    return run(spec, engine, Verification(verifier=Grader()), store=store, on_sample=on_sample)
+
+
+def run(
+    spec: EvalSpec,
+    engine: Engine | None,
+    verification: Verification,
+    *,
+    store: SampleStore | None = None,
+    on_sample: OnSample | None = None,
+    ks: Sequence[int] | None = None,
+) -> EvalResult:
+    """Carry out a spec.
+
+    Args:
+        spec: What to ask.
+        engine: Who samples what the store lacks; None where it lacks nothing.
+        verification: Who looks at the samples.
+        store: Where samples and scores are kept and looked up first; None keeps nothing.
+        on_sample: Called with each verified sample as it exists, stored ones first.
+        ks: Numbers of samples for pass@k and the like; powers of two by default.
+
+    Raises:
+        ConfigError: A ``k`` is more than the samples that every problem has.
+        DataError: No sample has a verdict.
+    """
     outcomes: defaultdict[str, list[SampleOutcome]] = defaultdict(list)
-    for planned, completion, is_stored in _completions(plan, engine, params, store):
-        outcome = SampleOutcome(
-            sample_index=planned.key.sample_index,
-            completion=completion,
-            score=_score(planned, completion, store),
-            is_stored=is_stored,
-        )
-        outcomes[planned.problem.id].append(outcome)
+    for asked, key, completion, is_stored in _completions(spec, engine, store):
+        outcome = _outcome(verification, asked.problem, key, completion, store)
+        outcome = replace(outcome, is_stored=is_stored)
+        outcomes[asked.problem.id].append(outcome)
         if on_sample is not None:
-            on_sample(planned.problem, outcome)
-    covered = [
-        ProblemOutcome.from_samples(problem.id, outcomes[problem.id])
-        for problem in problems
-        if problem.id in outcomes
-    ]
-    return summarise(task.name, covered, n_uncovered=len(problems) - len(covered))
-
-
-def samples_to_ask(engine: Engine, problem: Problem, num_samples: int | None) -> int:
-    """How many samples of a problem ``evaluate`` takes: no more than a file has recorded."""
-    if not isinstance(engine, RecordedEngine):
-        assert num_samples is not None, "evaluate refuses None for an engine that samples"
-        return num_samples
-    recorded = engine.num_samples(problem.id)
-    return recorded if num_samples is None else min(recorded, num_samples)
-
-
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    problem: Problem
-    request: SampleRequest
-    key: SampleKey
-
-
-def _check(problems: Sequence[Problem], engine: Engine, num_samples: int | None) -> None:
-    if num_samples is None and not isinstance(engine, RecordedEngine):
-        raise ConfigError("num_samples is needed: only recorded completions can be counted")
-    if num_samples is not None and num_samples < 1:
-        raise ConfigError(f"num_samples must be at least 1, got {num_samples}")
-    seen: set[str] = set()
-    for problem in problems:
-        if problem.id in seen:
-            raise DataError(f"two problems have the id {problem.id!r}; ids must be unique")
-        seen.add(problem.id)
-
-
-def _plan(
-    task: Task,
-    problems: Sequence[Problem],
-    engine: Engine,
-    prompts: PromptBuilder,
-    params: SamplingParams,
-    num_samples: int | None,
-    seed: int,
-) -> list[_Planned]:
-    fingerprint = engine.fingerprint  # hashes the weights: once is enough
-    plan = []
-    for problem in problems:
-        text = prompts.text(problem)
-        ids = prompts.ids(text) if engine.capabilities.token_ids else None
-        prompt_hash = hashlib.blake2b(
-            f"{text}\0{ids}".encode("utf-8", "surrogatepass"), digest_size=16
-        ).hexdigest()
-        for index in range(samples_to_ask(engine, problem, num_samples)):
-            request = SampleRequest(
-                problem_id=problem.id,
-                sample_index=index,
-                prompt=text,
-                prompt_ids=ids,
-                seed=sample_seed(seed, 0, problem.id, index),
-            )
-            key = SampleKey(
-                fingerprint=fingerprint,
-                task=task.name,
-                problem_id=problem.id,
-                prompt_hash=prompt_hash,
-                params=params,
-                seed=request.seed,
-                sample_index=index,
-            )
-            plan.append(_Planned(problem, request, key))
-    return plan
+            on_sample(asked.problem, outcome)
+    covered = [asked.problem for asked in spec.asked if asked.num_samples]
+    return summarise(
+        spec.task,
+        [ProblemOutcome.from_samples(problem.id, outcomes[problem.id]) for problem in covered],
+        problems={problem.id: problem for problem in covered},
+        verifier=verification.verifier.name,
+        n_uncovered=len(spec.asked) - len(covered),
+        ks=ks,
+    )
 
 
 def _completions(
-    plan: list[_Planned], engine: Engine, params: SamplingParams, store: SampleStore | None
-) -> Iterator[tuple[_Planned, Completion, bool]]:
-    """Yield ``(planned, completion, is_stored)``: the stored ones, then new ones as they finish."""
+    spec: EvalSpec, engine: Engine | None, store: SampleStore | None
+) -> Iterator[tuple[AskedProblem, SampleKey, Completion, bool]]:
+    """Yield ``(…, completion, is_stored)``: the stored ones, then new ones as they finish."""
     missing = []
-    for planned in plan:
-        known = store.get(planned.key) if store is not None else None
+    for asked, key in spec.samples():
+        known = store.get(key) if store is not None else None
         if known is None:
-            missing.append(planned)
+            missing.append((asked, key))
         else:
-            yield planned, known, True
+            yield asked, key, known, True
     if not missing:
         return
+    assert engine is not None, "a spec without an engine has all its samples"
     num_new = 0
-    for index, completion in engine.sample([planned.request for planned in missing], params):
+    for index, completion in engine.sample([request_of(*pair) for pair in missing], spec.params):
+        asked, key = missing[index]
         if store is not None:
-            store.put(missing[index].key, completion)
+            store.put(key, completion)
         num_new += 1
-        yield missing[index], completion, False
+        yield asked, key, completion, False
     if num_new != len(missing):
         raise RuntimeError(f"the engine gave {num_new} completions for {len(missing)} requests")
 
 
-def _score(planned: _Planned, completion: Completion, store: SampleStore | None) -> Score:
-    answer = planned.problem.answer
-    if store is None:
-        return grade(completion, answer, EVAL)
-    key = ScoreKey(
-        sample=planned.key.digest(),
-        answer=answer,
-        grader=grader_fingerprint(),
-        policy=EVAL.name,
+def _outcome(
+    verification: Verification,
+    problem: Problem,
+    key: SampleKey,
+    completion: Completion,
+    store: SampleStore | None,
+) -> SampleOutcome:
+    ids = completion.token_ids
+    reward = None
+    if verification.reward is not None:
+        reward = _score(verification.reward, problem, key, completion, store).value
+    return SampleOutcome(
+        sample_index=key.sample_index,
+        completion=replace(completion, token_ids=None, logprobs=None),
+        score=_score(verification.verifier, problem, key, completion, store),
+        num_tokens=None if ids is None else len(ids),
+        reward=reward,
     )
-    score = store.get_score(key)
+
+
+def _score(
+    verifier: Verifier,
+    problem: Problem,
+    key: SampleKey,
+    completion: Completion,
+    store: SampleStore | None,
+) -> Score:
+    """The stored verdict; where there is none, a new one, which is stored."""
+    if store is None:
+        return verifier.score(problem, key.sample_index, completion)
+    score_key = ScoreKey(
+        sample=key.digest(),
+        answer=problem.answer,
+        verifier=verifier.fingerprint,
+        name=verifier.name,
+    )
+    score = store.get_score(score_key)
     if score is None:
-        score = grade(completion, answer, EVAL)
-        store.put_score(key, score)
+        score = verifier.score(problem, key.sample_index, completion)
+        store.put_score(score_key, score)
     return score
-
-
-@cache
-def grader_fingerprint() -> str:
-    """Hash of the grader's source: verdicts of another version are never taken for its own."""
-    files = [*resources.files("mathrl.rewards").iterdir(), resources.files("mathrl") / "boxes.py"]
-    digest = hashlib.blake2b(digest_size=16)
-    for entry in sorted(files, key=lambda entry: entry.name):
-        if entry.name.endswith(".py"):
-            digest.update(entry.name.encode() + entry.read_bytes())
-    return digest.hexdigest()

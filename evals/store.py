@@ -1,18 +1,21 @@
 """The sample store: every completion is on disk the moment it exists, and is never asked twice.
 
-    RUN/samples/0000.jsonl   one file a writer, one record a sample, only ever appended to
-    RUN/scores.jsonl         the grader's verdicts, keyed also by the grader: grading again
-                             touches no sample
+    RUN/samples/0000-5f3a91c2.jsonl   one file a writer, one record a sample, only appended to
+    RUN/scores/0000-9be07d14.jsonl    verdicts, keyed also by who gave them: grading again
+                                      touches no sample
 
 A record is found by what it depends on: policy, task, problem, prompt, sampling parameters, seed
 and index. Change any of them and it is another sample. A record counts once its line is complete,
 so a kill at any moment loses at most the samples in flight: a torn last line is not read, and as
-each writer creates its own file, nothing is ever appended to one.
+each writer creates its own file, nothing is ever appended to one. Any number of processes write
+side by side, and files copied from another folder join these.
 """
 
 import hashlib
 import json
 import logging
+import re
+import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from io import BufferedWriter
@@ -23,6 +26,7 @@ from mathrl.engines import SamplingParams
 from mathrl.errors import DataError, StorageError
 from mathrl.schema import Completion, Score
 
+SAMPLES, SCORES = "samples", "scores"
 logger = logging.getLogger(__name__)
 
 
@@ -46,39 +50,42 @@ class SampleKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreKey:
-    """What a verdict depends on: the sample, the gold answer, the grader and its policy."""
+    """What a verdict depends on: the sample, the known answer and the verifier."""
 
     sample: str
     answer: str | None
-    grader: str
-    policy: str
+    verifier: str
+    """The verifier's fingerprint."""
+    name: str
+    """The verifier's name: one grader has several policies."""
 
 
 class SampleStore:
-    """The samples and scores of one run folder, read once and appended to."""
+    """The samples and scores of one run folder: found by their keys, appended to, never changed.
+
+    Of a sample only its place is held in memory; its record is read when it is asked for.
+    """
 
     def __init__(self, folder: str | Path) -> None:
-        """Read what earlier writers left in ``folder``; the first record of a key wins.
+        """Find what earlier writers left in ``folder``; the first record of a key wins.
 
         Raises:
             DataError: A complete line of a sample file is not a record.
         """
         self.folder = Path(folder)
-        self._samples: dict[str, Completion] = {}
+        self._samples: dict[str, _Place] = {}
         self._scores: dict[ScoreKey, Score] = {}
-        self._writers: dict[str, BufferedWriter] = {}
-        for path in sorted((self.folder / "samples").glob("*.jsonl")):
+        self._writers: dict[str, tuple[Path, BufferedWriter]] = {}
+        for path in sorted((self.folder / SAMPLES).glob("*.jsonl")):
+            for key, place in _places(path):
+                self._samples.setdefault(key, place)
+        for path in sorted((self.folder / SCORES).glob("*.jsonl")):
             for line, record in _records(path):
                 if record is None:
-                    raise DataError(f"{path}, line {line}: not a sample record; move the file away")
-                self._samples.setdefault(record["key"], _completion(record))
-        for line, record in _records(self.folder / "scores.jsonl"):
-            if record is None:
-                # Verdicts can be derived again, so a damaged one costs only that.
-                logger.warning("scores.jsonl, line %d: damaged, graded again", line)
-                continue
-            key = ScoreKey(**record["key"])
-            self._scores.setdefault(key, _score(record["score"]))
+                    # Verdicts can be derived again, so a damaged one costs only that.
+                    logger.warning("%s, line %d: damaged, graded again", path.name, line)
+                    continue
+                self._scores.setdefault(ScoreKey(**record["key"]), _score(record["score"]))
 
     def __enter__(self) -> "SampleStore":
         return self
@@ -89,9 +96,25 @@ class SampleStore:
     def __len__(self) -> int:
         return len(self._samples)
 
+    def __contains__(self, key: SampleKey) -> bool:
+        return key.digest() in self._samples
+
     def get(self, key: SampleKey) -> Completion | None:
-        """The stored completion without its log-probs, None where there is none."""
-        return self._samples.get(key.digest())
+        """The stored completion without its log-probs, None where there is none.
+
+        Raises:
+            DataError: What stands at its place is not its record.
+        """
+        digest = key.digest()
+        place = self._samples.get(digest)
+        if place is None:
+            return None
+        try:
+            with place.path.open("rb") as file:
+                file.seek(place.offset)
+                return _completion(json.loads(file.readline())["completion"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{place.path}: the record of sample {digest} is damaged") from error
 
     def put(self, key: SampleKey, completion: Completion) -> None:
         """Append a sample, safe from a kill once this returns; a stored key stays as it is.
@@ -107,8 +130,8 @@ class SampleStore:
             "token_ids": completion.token_ids,
             "finish_reason": completion.finish_reason,
         }
-        self._append("samples", {"key": digest, **asdict(key), "completion": kept})
-        self._samples[digest] = completion
+        record = {"key": digest, **asdict(key), "completion": kept}
+        self._samples[digest] = self._append(SAMPLES, record)
 
     def get_score(self, key: ScoreKey) -> Score | None:
         """The stored verdict, None where there is none."""
@@ -120,55 +143,66 @@ class SampleStore:
         Raises:
             StorageError: The disk refused.
         """
-        self._append("scores", {"key": asdict(key), "score": asdict(score)})
+        self._append(SCORES, {"key": asdict(key), "score": asdict(score)})
         self._scores[key] = score
 
     def close(self) -> None:
         """Close the files; every record is written already."""
-        for writer in self._writers.values():
+        for _, writer in self._writers.values():
             writer.close()
         self._writers.clear()
 
-    def _append(self, log: str, record: dict[str, Any]) -> None:
+    def _append(self, log: str, record: dict[str, Any]) -> "_Place":
         try:
             if log not in self._writers:
-                self._writers[log] = (
-                    _create_next(self.folder / "samples")
-                    if log == "samples"
-                    else _open_scores(self.folder / "scores.jsonl")
-                )
-            writer = self._writers[log]
+                self._writers[log] = _create_next(self.folder / log)
+            path, writer = self._writers[log]
+            offset = writer.tell()
             writer.write(json.dumps(record).encode() + b"\n")
             writer.flush()
         except OSError as error:
             raise StorageError(
                 f"{self.folder}: cannot write ({error.strerror}); what was there is intact"
             ) from error
+        return _Place(path, offset)
 
 
-def _create_next(folder: Path) -> BufferedWriter:
-    """Create the first free ``0000.jsonl``, ``0001.jsonl``, ...: no two writers share a file."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    path: Path
+    offset: int
+
+
+def _create_next(folder: Path) -> tuple[Path, BufferedWriter]:
+    """Create a file of one's own: the next number, and letters that no other machine has drawn.
+
+    Files of several folders can so be copied into one, which merges them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     number = len(list(folder.glob("*.jsonl")))
-    while True:
-        try:
-            return (folder / f"{number:04d}.jsonl").open("xb")
-        except FileExistsError:
-            number += 1
+    path = folder / f"{number:04d}-{secrets.token_hex(4)}.jsonl"
+    return path, path.open("xb")
 
 
-def _open_scores(path: Path) -> BufferedWriter:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = path.open("ab")
-    if writer.tell() and not path.read_bytes().endswith(b"\n"):
-        writer.write(b"\n")  # end a torn record, so that the next one is not glued to it
-    return writer
+_KEY = re.compile(rb'\{"key": "([0-9a-f]{32})", .*\}\n', re.DOTALL)
+
+
+def _places(path: Path) -> Iterator[tuple[str, _Place]]:
+    """Yield the key and the place of every complete record; a torn last line is none."""
+    offset = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return
+            found = _KEY.fullmatch(line)
+            if found is None:
+                raise DataError(f"{path}, line {number}: not a sample record; move the file away")
+            yield found[1].decode(), _Place(path, offset)
+            offset += len(line)
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """Yield ``(line, record)`` of every complete line, None for one that is no JSON object."""
-    if not path.exists():
-        return
     *complete, _torn = path.read_bytes().split(b"\n")
     for line, text in enumerate(complete, start=1):
         try:
@@ -178,8 +212,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
         yield line, record if isinstance(record, dict) and "key" in record else None
 
 
-def _completion(record: dict[str, Any]) -> Completion:
-    kept = record["completion"]
+def _completion(kept: dict[str, Any]) -> Completion:
     ids = kept["token_ids"]
     return Completion(
         text=kept["text"],

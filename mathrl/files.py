@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mathrl.errors import ConfigError, StorageError
@@ -18,7 +18,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     Raises:
         StorageError: The disk refused.
     """
-    draft = path.with_name(f".draft-{path.name}")
+    draft = path.with_name(f".draft-{os.getpid()}-{path.name}")  # a process has its own
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -29,8 +29,12 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 @contextmanager
-def only_process_in(folder: Path) -> Iterator[None]:
+def only_process_in(folder: Path, *, share: str | None = None) -> Iterator[None]:
     """Keep other processes that ask for it out of a folder within the block; a kill lets go too.
+
+    Args:
+        folder: Made where it is missing.
+        share: Names a share of the work: processes with different shares are let in together.
 
     Raises:
         ConfigError: Another process is in it.
@@ -38,16 +42,20 @@ def only_process_in(folder: Path) -> Iterator[None]:
     """
     import fcntl  # not on Windows, where this module only has to be importable
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
-    except OSError as error:
-        raise StorageError(f"{folder}: cannot write ({error.strerror})") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(
-                f"another process is at work in {folder}: wait for it, or choose another folder"
-            ) from error
+    locks = [(".lock", fcntl.LOCK_EX)]
+    if share is not None:
+        locks = [(".lock", fcntl.LOCK_SH), (f".lock-{share}", fcntl.LOCK_EX)]
+    with ExitStack() as held:
+        for name, mode in locks:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                file = held.enter_context((folder / name).open("w"))
+            except OSError as error:
+                raise StorageError(f"{folder}: cannot write ({error.strerror})") from error
+            try:
+                fcntl.flock(file, mode | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ConfigError(
+                    f"another process is at work in {folder}: wait for it, or choose another folder"
+                ) from error
         yield

@@ -56,7 +56,8 @@ class Score:
     ``value`` is the reward, or None for "no verdict": something the model did not cause, left
     out of every statistic and every update. ``prediction`` is the answer that was extracted,
     ``tier`` the tier that decided, ``reason`` why, ``parts`` the named parts of a combined
-    reward, ``steps`` the scores of single steps.
+    reward, ``steps`` the scores of single steps, ``cue`` how the answer was found (``box``,
+    ``hashes``, ``phrase``, ..., ``last_value``).
     """
 
     value: float | None
@@ -66,6 +67,7 @@ class Score:
     reason: str = ""
     parts: Mapping[str, float | None] = field(default_factory=dict)
     steps: tuple[float, ...] | None = None
+    cue: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

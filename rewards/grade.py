@@ -18,8 +18,8 @@ from typing import NamedTuple
 from mathrl.rewards.answers import Answer, Row, read_gold, typed
 from mathrl.rewards.commitment import refusal
 from mathrl.rewards.compare import Comparison
-from mathrl.rewards.extract import MAX_TEXT, extract
-from mathrl.rewards.policy import EVAL, Policy
+from mathrl.rewards.extract import MAX_TEXT, Extraction, extract
+from mathrl.rewards.policy import EVAL, Cue, Policy
 from mathrl.rewards.relations import letters_of
 from mathrl.rewards.syntax import Number, Power, Product, Sum
 from mathrl.rewards.values import (
@@ -55,15 +55,17 @@ def grade(completion: str | Completion, answer: str | float | None, policy: Poli
     text = completion.text if isinstance(completion, Completion) else completion
     found = extract(text, policy)
     if found.text is None:
-        return Score(value=0.0, status=found.status or "no_answer", reason=found.reason)
+        status = found.status or "no_answer"
+        return Score(value=0.0, status=status, reason=found.reason, cue=found.cue)
     if found.text == gold.written and not found.rivals:
-        return _score("correct", gold, 0, f"{found.reason}: same text")
+        return _score("correct", gold, 0, f"{found.reason}: same text", found.cue)
     prediction = Answer(found.text, policy)
     if found.parts and gold.is_several:
         row = Row(found.parts, policy)
         score = _compare(row, gold, policy)
         if score.value:
-            return replace(score, reason=f"{found.reason}es in a row: {score.reason}")
+            reason = f"{found.reason}es in a row: {score.reason}"
+            return replace(score, reason=reason, cue=found.cue)
     if found.tail is not None and isinstance(gold.readings[0], Words):
         spoken = Answer(found.tail, policy)  # of "The answer is Vendor 2." all is the answer
         prediction = spoken if _compare(spoken, gold, policy).value else prediction
@@ -73,8 +75,9 @@ def grade(completion: str | Completion, answer: str | float | None, policy: Poli
             status="undecided",
             prediction=prediction.canonical,
             reason=f"{found.cue}: several answers given",
+            cue=found.cue,
         )
-    score = _compare(prediction, gold, policy, found.reason)
+    score = _compare(prediction, gold, policy, found)
     is_formula = prediction.number is None and gold.number is not None
     if score.status == "wrong" and is_formula and found.cue in _COMMITTED:
         total = _total(prediction)
@@ -140,22 +143,24 @@ _GOLD_UNPARSEABLE = Score(
 )
 
 
-def _compare(prediction: Answer, gold: Answer, policy: Policy, found: str = "") -> Score:
+def _compare(
+    prediction: Answer, gold: Answer, policy: Policy, found: Extraction | None = None
+) -> Score:
     """Let each tier decide or pass; the same the other way round."""
-    prefix = f"{found}: " if found else ""
+    prefix, cue = (f"{found.reason}: ", found.cue) if found else ("", None)
     if prediction.written == gold.written or prediction.key == gold.key:
-        return _score("correct", prediction, 0, f"{prefix}same text")
+        return _score("correct", prediction, 0, f"{prefix}same text", cue)
     if prediction.number is not None and gold.number is not None:
         if prediction.number == gold.number:
-            return _score("correct", prediction, 1, f"{prefix}equal numbers")
+            return _score("correct", prediction, 1, f"{prefix}equal numbers", cue)
         reason = f"{prefix}{_short(prediction.key)} is not {_short(gold.key)}"
-        return _score("wrong", prediction, 1, reason)
+        return _score("wrong", prediction, 1, reason, cue)
     if len(prediction.text) > policy.max_answer_characters:
-        return _score("limit", prediction, None, f"{prefix}prediction too long to read")
+        return _score("limit", prediction, None, f"{prefix}prediction too long to read", cue)
     if len(gold.text) > policy.max_answer_characters or _is_unreadable(gold):
-        return replace(_GOLD_UNPARSEABLE, prediction=prediction.canonical)
+        return replace(_GOLD_UNPARSEABLE, prediction=prediction.canonical, cue=cue)
     decision = decide(prediction, gold, policy)
-    return _score(decision.status, prediction, decision.tier, prefix + decision.reason)
+    return _score(decision.status, prediction, decision.tier, prefix + decision.reason, cue)
 
 
 class Decision(NamedTuple):
@@ -282,13 +287,16 @@ def _is_unreadable(gold: Answer) -> bool:
     return is_text and _FORMULA.search(gold.text) is not None
 
 
-def _score(status: Status, prediction: Answer, tier: int | None, reason: str) -> Score:
+def _score(
+    status: Status, prediction: Answer, tier: int | None, reason: str, cue: Cue | None
+) -> Score:
     return Score(
         value=1.0 if status == "correct" else 0.0,
         status=status,
         prediction=prediction.canonical,
         tier=tier,
         reason=reason,
+        cue=cue,
     )
 
 

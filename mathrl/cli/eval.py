@@ -2,6 +2,7 @@
 
 mathrl eval --task arithmetic -n 8
 mathrl eval --task gsm8k --data gsm8k_test.jsonl --completions completions.jsonl
+mathrl eval --task arithmetic -n 8 --shard 1/2     # and 2/2 in another process, the same folder
 """
 
 import dataclasses
@@ -20,8 +21,24 @@ from mathrl.files import write_whole
 if TYPE_CHECKING:
     from mathrl.engines import Engine
     from mathrl.evals import EvalResult, Task
+    from mathrl.evals.runner import Verification
     from mathrl.prompts import PromptBuilder
     from mathrl.schema import Problem
+
+
+class ShardType(click.ParamType["tuple[int, int]"]):
+    """``2/8``: index and count, counted from 1 on the command line and from 0 inside."""
+
+    name = "shard"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Read both numbers."""
+        index, _, count = str(value).partition("/")
+        if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+            self.fail(f"{value!r} is not I/N with I from 1 to N, such as 2/8", param, ctx)
+        return int(index) - 1, int(count)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +53,11 @@ class EvalOptions:
     answer_column: str | None
     completions: str | None
     completion_column: str | None
+    verdicts: Literal["graded", "recorded"]
+    reward_column: str | None
     num_samples: int | None
+    k: tuple[int, ...]
+    shard: tuple[int, int] | None
     temperature: float | None
     max_new_tokens: int | None
     seed: int
@@ -52,6 +73,13 @@ class EvalOptions:
             raise ConfigError("--engine recorded needs --completions FILE")
         if self.engine == "local" and self.completions is not None:
             raise ConfigError("--completions replays a file; leave --engine local out")
+        if self.completions is None and (self.verdicts == "recorded" or self.reward_column):
+            raise ConfigError("--verdicts recorded and --reward-column need --completions FILE")
+        for k in self.k:
+            if self.completions is None and k > (self.num_samples or 1):
+                raise ConfigError(
+                    f"pass@{k} needs {k} samples a problem, got -n {self.num_samples or 1}"
+                )
         if self.completions is not None and self.num_few_shot:
             raise ConfigError("recorded completions had their prompt: leave --num-few-shot out")
         if self.completions is None and self.model is None and self.task != "arithmetic":
@@ -106,10 +134,30 @@ def _model_name(model: str | None) -> str:
 @click.option("--completions", help="JSONL, Parquet or CSV file with completions to replay.")
 @click.option("--completion-column", help="Column of --completions with the text.")
 @click.option(
+    "--verdicts",
+    type=click.Choice(["graded", "recorded"]),
+    default="graded",
+    show_default=True,
+    help="Who says what is right: the grader, or the 'label' column of --completions.",
+)
+@click.option("--reward-column", help="Column of --completions with a reward model's scores.")
+@click.option(
     "-n",
     "--num-samples",
     type=click.IntRange(min=1),
     help="Samples a problem. [default: 1, or all that are recorded]",
+)
+@click.option(
+    "-k",
+    type=click.IntRange(min=1),
+    multiple=True,
+    help="Samples of pass@k, maj@k, ...; repeatable. [default: 1, 2, 4, ... up to -n]",
+)
+@click.option(
+    "--shard",
+    type=ShardType(),
+    metavar="I/N",
+    help="Do the I-th of N parts; the part that ends last writes the figures of all.",
 )
 @click.option(
     "--temperature",
@@ -165,8 +213,8 @@ def command(context: click.Context, /, **options: Any) -> None:
 def _evaluate(task: "Task", config: EvalOptions, view: EvalView) -> "EvalResult":
     from mathrl.data import load_problems
     from mathrl.engines import SamplingParams
-    from mathrl.evals import SampleStore, evaluate, save_result
-    from mathrl.evals.runner import samples_to_ask
+    from mathrl.evals.run import Shard, evaluate_into
+    from mathrl.evals.spec import specify
 
     assert config.temperature is not None and config.max_new_tokens is not None, "resolved"
     params = SamplingParams(temperature=config.temperature, max_new_tokens=config.max_new_tokens)
@@ -178,24 +226,45 @@ def _evaluate(task: "Task", config: EvalOptions, view: EvalView) -> "EvalResult"
         limit=config.limit,
     )
     engine, prompts = _engine(task, config, problems)
+    spec = specify(
+        task.name,
+        problems,
+        engine,
+        prompts,
+        params,
+        num_samples=config.num_samples,
+        seed=config.seed,
+    )
+    shard = None if config.shard is None else Shard(index=config.shard[0], count=config.shard[1])
+    view.start(spec.num_samples if shard is None else shard.of(spec).num_samples)
     folder = Path(config.out or "")
-    with SampleStore(folder) as store:
-        _describe_run(folder, config, engine, prompts, problems)
-        view.start(sum(samples_to_ask(engine, p, config.num_samples) for p in problems))
-        result = evaluate(
-            task,
-            problems,
-            engine,
-            prompts,
-            params,
-            num_samples=config.num_samples,
-            seed=config.seed,
-            store=store,
-            on_sample=lambda _, sample: view.add(is_stored=sample.is_stored),
-        )
+    result = evaluate_into(
+        folder,
+        spec,
+        engine,
+        _verification(config, engine),
+        facts={"engine": config.engine},
+        ks=config.k or None,
+        shard=shard,
+        on_sample=lambda _, sample: view.add(is_stored=sample.is_stored),
+    )
     engine.close()
-    save_result(folder, result)
+    _save_config(folder, config)
     return result
+
+
+def _verification(config: EvalOptions, engine: "Engine") -> "Verification":
+    from mathrl.engines.recorded import RecordedEngine
+    from mathrl.evals.runner import Verification
+    from mathrl.evals.verifiers import Grader, RecordedLabels, RecordedRewards
+
+    if not isinstance(engine, RecordedEngine):
+        return Verification(verifier=Grader())
+    column = config.reward_column
+    return Verification(
+        verifier=RecordedLabels(engine) if config.verdicts == "recorded" else Grader(),
+        reward=RecordedRewards(engine, column) if column else None,
+    )
 
 
 def _engine(
@@ -228,27 +297,9 @@ def _engine(
     return LocalEngine(policy), prompts
 
 
-def _describe_run(
-    folder: Path,
-    config: EvalOptions,
-    engine: "Engine",
-    prompts: "PromptBuilder",
-    problems: "Sequence[Problem]",
-) -> None:
+def _save_config(folder: Path, config: EvalOptions) -> None:
     import tomli_w
 
-    from mathrl.manifest import problems_hash, prompts_hash, write_manifest
-
-    facts = {
-        "task": config.task,
-        "engine": config.engine,
-        "policy_fingerprint": engine.fingerprint,
-        "prompt_hash": prompts_hash(prompts, problems),
-        "data_hash": problems_hash(problems),
-        "n_problems": len(problems),
-        "num_samples": config.num_samples,
-        "seed": config.seed,
-    }
-    write_manifest(folder, facts)
-    known = {key: value for key, value in dataclasses.asdict(config).items() if value is not None}
+    settings = dataclasses.asdict(dataclasses.replace(config, shard=None))  # the same for all
+    known = {key: value for key, value in settings.items() if value not in (None, ())}
     write_whole(folder / "config.toml", tomli_w.dumps(known))

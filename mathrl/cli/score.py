@@ -178,7 +178,7 @@ def _grader(stream: "RowStream", config: ScoreOptions) -> "RowGrader":
 
 def _origin(grader: "RowGrader") -> "Origin":
     from mathrl.cli.score_log import Origin
-    from mathrl.evals.runner import grader_fingerprint
+    from mathrl.evals.verifiers import grader_fingerprint
 
     choices = json.dumps(asdict(grader.policy), sort_keys=True)
     digest = hashlib.blake2b(choices.encode(), digest_size=4).hexdigest()

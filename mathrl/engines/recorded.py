@@ -9,8 +9,10 @@ the file. Text only: a recorded completion has no token ids.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan, nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mathrl.engines.base import Capabilities, SampleRequest, SamplingParams
 from mathrl.errors import ConfigError, DataError
@@ -22,6 +24,15 @@ if TYPE_CHECKING:
 
 COMPLETION_COLUMNS = ("completion", "response", "output", "generation")
 QUESTION_COLUMNS = ("problem", "question", "prompt")
+
+
+_Value = TypeVar("_Value", bool, float)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    completion: Completion
+    row: Row
 
 
 class RecordedEngine:
@@ -81,7 +92,22 @@ class RecordedEngine:
                     f"{self.path}: sample {request.sample_index} of problem {request.problem_id} "
                     f"was asked, but {self.num_samples(request.problem_id)} are recorded"
                 )
-            yield index, self._samples[request.problem_id][request.sample_index]
+            yield index, self._samples[request.problem_id][request.sample_index].completion
+
+    def column(self, name: str, kind: type[_Value]) -> dict[str, list[_Value]]:
+        """Read a further column: what else was recorded of each sample, problem by problem.
+
+        Args:
+            name: The column.
+            kind: ``bool`` or ``float``; CSV's text is read as either.
+
+        Raises:
+            DataError: A row has no such value; names its place.
+        """
+        return {
+            owner: [_value(recorded.row, name, kind) for recorded in samples]
+            for owner, samples in self._samples.items()
+        }
 
     def sync(self, policy: "Policy", version: int) -> None:
         """Refuse: what is recorded does not change.
@@ -103,7 +129,7 @@ class RecordedEngine:
 
 def _match(
     path: Path, rows: list[Row], problems: Iterable[Problem], column: str | None
-) -> dict[str, list[Completion]]:
+) -> dict[str, list[_Recorded]]:
     by_id: dict[str, str] = {}
     by_question: dict[str, str] = {}
     problem_text: dict[str, str] = {}
@@ -111,7 +137,7 @@ def _match(
         by_id[problem.id] = problem.id
         problem_text[problem.id] = problem.prompt
         by_question.setdefault(problem.prompt, problem.id)
-    found: dict[str, dict[int, Completion]] = {}
+    found: dict[str, dict[int, _Recorded]] = {}
     for place, row in rows:
         texts = [row[name] for name in QUESTION_COLUMNS if isinstance(row.get(name), str)]
         asked = next((by_question[text] for text in texts if text in by_question), None)
@@ -127,7 +153,7 @@ def _match(
                 f"{place}: sample {row.get('sample')!r} of problem {owner}: expected a whole "
                 "number that no other row of the problem has"
             )
-        samples[index] = _completion(place, row, column)
+        samples[index] = _Recorded(_completion(place, row, column), (place, row))
     if not found:
         raise DataError(
             f"{path}: none of its {len(rows)} rows belongs to any of the {len(by_id)} problems; "
@@ -135,6 +161,20 @@ def _match(
             f"found {', '.join(rows[0][1])}"
         )
     return {owner: [samples[i] for i in sorted(samples)] for owner, samples in found.items()}
+
+
+def _value(row: Row, name: str, kind: type[_Value]) -> _Value:
+    """A cell as a number or a truth value; ``true``, ``1`` and ``1.0`` are all true."""
+    place, cells = row
+    text = str(cells.get(name)).lower()
+    try:
+        number = float({"true": "1", "false": "0"}.get(text, text))
+    except ValueError:
+        number = nan
+    if isnan(number) or (kind is bool and number not in (0, 1)):
+        expected = "true or false" if kind is bool else "a number"
+        raise DataError(f"{place}: {name!r} must be {expected}, got {cells.get(name)!r:.60}")
+    return kind(number)
 
 
 def _sample_index(row: Mapping[str, Any], *, default: int) -> int | None:

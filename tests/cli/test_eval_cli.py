@@ -50,9 +50,10 @@ def test_recorded_completions_are_graded_and_kept(mathrl: Callable[[str], Result
     config = tomllib.loads((run / "config.toml").read_text())
     assert (config["engine"], config["seed"], config["max_new_tokens"]) == ("recorded", 0, 1024)
     manifest = json.loads((run / "manifest.json").read_text())
-    assert {"policy_fingerprint", "prompt_hash", "data_hash", "seed", "versions"} <= set(manifest)
+    facts = manifest["tasks"]["gsm8k"]
+    assert {"policy_fingerprint", "prompt_hash", "data_hash", "seed", "versions"} <= set(facts)
     assert str(Path.cwd()) not in (run / "manifest.json").read_text()
-    assert platform.node() not in json.dumps(manifest["machine"]).split('"')
+    assert platform.node() not in json.dumps(facts["machine"]).split('"')
     assert len(list((run / "samples").iterdir())) == 1
 
 

@@ -277,7 +277,7 @@ def test_other_choices_are_refused(mathrl: Run, options: str, message: str) -> N
 
 def test_another_grader_is_refused(mathrl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     mathrl("score x.jsonl")
-    monkeypatch.setattr("mathrl.evals.runner.grader_fingerprint", lambda: "newer")
+    monkeypatch.setattr("mathrl.evals.verifiers.grader_fingerprint", lambda: "newer")
     failed = mathrl("score x.jsonl")
     assert "was graded with grader another, now it is this one" in str(failed.exception)
 

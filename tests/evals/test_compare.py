@@ -5,7 +5,8 @@ import pytest
 from mathrl.errors import DataError
 from mathrl.evals import EvalResult, ProblemOutcome, compare
 from mathrl.evals.compare import p_text
-from mathrl.evals.results import SampleOutcome, summarise
+from mathrl.evals.results import SampleOutcome
+from mathrl.evals.summary import summarise
 from mathrl.schema import Completion, Score
 
 

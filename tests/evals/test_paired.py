@@ -6,7 +6,8 @@ from scipy import stats as scipy_stats
 from mathrl.errors import DataError
 from mathrl.evals.compare import compare
 from mathrl.evals.paired import load_rates, paired_differences, problem_rates, save_rates
-from mathrl.evals.results import ProblemOutcome, SampleOutcome, summarise
+from mathrl.evals.results import ProblemOutcome, SampleOutcome
+from mathrl.evals.summary import summarise
 from mathrl.schema import Completion, Score
 
 
@@ -30,16 +31,16 @@ def result(*problems):
 
 
 BEFORE = result("1222", "2222", "1112", "3334", "1111")
-AFTER = result("1122", "1222", "1111", "1134", "1112")
+AFTER = result("2211", "1222", "1111", "1134", "1112")
 
 
 def test_rates_by_hand():
     rates = problem_rates(BEFORE)
     assert set(rates) == {"accuracy", "pass_at_2", "maj_at_2", "pass_at_4", "maj_at_4"}
     assert rates["accuracy"]["p2"] == 3 / 4
-    # of the 6 pairs of 1222 3 have the 1; in each of these it ties with a 2
+    # of the 6 pairs of 1222 3 have the 1; in each of these it ties with a 2 that comes later
     assert rates["pass_at_2"]["p0"] == 3 / 6
-    assert rates["maj_at_2"]["p0"] == 3 / 6 / 2
+    assert rates["maj_at_2"]["p0"] == 3 / 6
     assert [rates["maj_at_4"][f"p{i}"] for i in range(5)] == [0, 0, 1, 0, 1]
 
 

@@ -11,7 +11,7 @@ from mathrl.errors import MissingExtraError
 from mathrl.evals import EvalResult, ProblemOutcome, SampleOutcome, compare
 from mathrl.evals.curves import Curve, CurvePoint, learning_curve_png
 from mathrl.evals.report import Report, ReportSide, pick_examples, render_report, write_report
-from mathrl.evals.results import summarise
+from mathrl.evals.summary import summarise
 from mathrl.schema import Completion, Problem, Score
 
 PROBLEMS = [Problem(id=str(i), prompt=f"Is {i} < 3 & odd?", answer=str(i)) for i in range(4)]

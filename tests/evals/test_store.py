@@ -107,14 +107,27 @@ def test_writers_merge_by_key_and_the_first_wins(tmp_path: Path) -> None:
     assert merged.get(KEY) == Completion(text="first")
 
 
-def test_a_file_of_another_writer_is_never_appended_to(tmp_path: Path) -> None:
-    taken = tmp_path / "samples" / "0001.jsonl"  # the name that one file makes the next
-    taken.parent.mkdir()
-    taken.write_bytes(b'{"key": "torn')
+def test_folders_merge_by_copying_their_files(tmp_path: Path) -> None:
+    for machine in range(2):
+        with SampleStore(tmp_path / str(machine)) as store:
+            store.put(replace(KEY, sample_index=machine), Completion(text=str(machine)))
+    (tmp_path / "all" / "samples").mkdir(parents=True)
+    for path in tmp_path.glob("?/samples/*"):
+        target = tmp_path / "all" / "samples" / path.name
+        assert not target.exists()
+        target.write_bytes(path.read_bytes())
+    merged = SampleStore(tmp_path / "all")
+    found = [merged.get(replace(KEY, sample_index=i)) for i in range(2)]
+    assert found == [Completion(text="0"), Completion(text="1")]
+
+
+def test_a_damaged_record_is_an_error_where_it_is_asked_for(tmp_path: Path) -> None:
     with SampleStore(tmp_path) as store:
         store.put(KEY, COMPLETION)
-    assert taken.read_bytes() == b'{"key": "torn'
-    assert SampleStore(tmp_path).get(KEY) == COMPLETION
+    [path] = (tmp_path / "samples").iterdir()
+    path.write_bytes(path.read_bytes().replace(b'"completion": {', b'"completion": ['))
+    with pytest.raises(DataError, match="is damaged"):
+        SampleStore(tmp_path).get(KEY)
 
 
 def test_a_stored_sample_is_not_written_again(tmp_path: Path) -> None:
@@ -138,25 +151,25 @@ def test_a_damaged_sample_file_is_named_with_its_line(tmp_path: Path) -> None:
         SampleStore(tmp_path)
 
 
-def test_scores_are_found_by_sample_answer_grader_and_policy(tmp_path: Path) -> None:
-    key = ScoreKey(sample=KEY.digest(), answer="7", grader="1", policy="eval")
+def test_scores_are_found_by_sample_answer_and_verifier(tmp_path: Path) -> None:
+    key = ScoreKey(sample=KEY.digest(), answer="7", verifier="1", name="eval")
     score = Score(value=1.0, status="correct", prediction="7", parts={"a": 1.0}, steps=(0.5,))
     with SampleStore(tmp_path) as writer:
         writer.put_score(key, score)
     store = SampleStore(tmp_path)
     assert store.get_score(key) == score
-    for changed in ("sample", "answer", "grader", "policy"):
+    for changed in ("sample", "answer", "verifier", "name"):
         assert store.get_score(replace(key, **{changed: "x"})) is None
 
 
 def test_a_torn_score_costs_only_itself(tmp_path: Path) -> None:
-    keys = [ScoreKey(sample=str(i), answer="7", grader="1", policy="eval") for i in range(3)]
+    keys = [ScoreKey(sample=str(i), answer="7", verifier="1", name="eval") for i in range(3)]
     score = Score(value=0.0, status="wrong")
     first = SampleStore(tmp_path)
     first.put_score(keys[0], score)
     first.put_score(keys[1], score)
     first.close()
-    path = tmp_path / "scores.jsonl"
+    [path] = (tmp_path / "scores").iterdir()
     path.write_bytes(path.read_bytes()[:-9])
     second = SampleStore(tmp_path)
     second.put_score(keys[2], score)
@@ -174,7 +187,8 @@ def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> N
 def test_records_are_plain_json_lines_that_hold_their_key(tmp_path: Path) -> None:
     with SampleStore(tmp_path) as store:
         store.put(KEY, COMPLETION)
-    record = json.loads((tmp_path / "samples" / "0000.jsonl").read_text())
+    [path] = (tmp_path / "samples").iterdir()
+    record = json.loads(path.read_text())
     assert record["key"] == KEY.digest()
     assert (record["fingerprint"], record["problem_id"], record["seed"]) == ("f", "p", 3)
     assert record["completion"] == {

@@ -193,3 +193,18 @@ def test_importing_the_rewards_loads_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("completion", "cue"),
+    [
+        (r"so \boxed{4}", "box"),
+        ("#### 4", "hashes"),
+        ("The answer is 4.", "phrase"),
+        ("so I get 5 and then 4", "last_value"),
+        ("no idea", None),
+        (r"\boxed{1} and \boxed{2}", "box"),
+    ],
+)
+def test_a_score_says_by_which_cue_the_answer_was_found(completion: str, cue: str | None) -> None:
+    assert grade(completion, "4").cue == cue
