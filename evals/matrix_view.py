@@ -29,6 +29,8 @@ def matrix_note(matrix: Matrix) -> str:
     ranked = sorted((row for row in matrix.rows if row.n_samples), key=lambda row: row.accuracy)
     if len(ranked) < 2:
         return "one rule alone shows no spread"
+    if not matrix.spread:
+        return "every rule gives the same accuracy"
     return (
         f"the same completions: {percent(matrix.spread)} points between {ranked[0].rule.name} "
         f"and {ranked[-1].rule.name}"

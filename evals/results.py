@@ -236,6 +236,25 @@ def save_result(folder: Path, result: EvalResult) -> None:
     write_whole(path, json.dumps(entries, indent=1, allow_nan=False) + "\n")
 
 
+def save_rules(folder: Path, task: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
+    """Keep what other grading rules found beside a task's figures, under ``rules``.
+
+    Args:
+        folder: The run folder.
+        task: A task whose figures are there; without them, as for a shard, nothing is kept.
+        figures: By the rule's name; JSON types.
+
+    Raises:
+        StorageError: The disk refused.
+        DataError: The file that is there is not a ``results.json``.
+    """
+    path = folder / RESULTS_FILE
+    entries = _read_entries(path) if path.exists() else {}
+    if task in entries:
+        entries[task]["rules"] = dict(figures)
+        write_whole(path, json.dumps(entries, indent=1, allow_nan=False) + "\n")
+
+
 def drop_result(folder: Path, task: str) -> None:
     """Take a task's entry out of ``results.json``, where there is one.
 

@@ -28,6 +28,8 @@ class Task:
     """Cap on a completion; a lower one cuts reasoning short, which shows in the truncated rate."""
     chat: Literal["auto", "on", "off"] = "auto"
     """Use the tokenizer's chat template: where there is one, always, or never."""
+    stop: tuple[str, ...] = ()
+    """Strings that end a completion, besides the model's own end of sequence."""
 
     def prompt_config(self) -> PromptConfig:
         """How the task is put to a model unless a run says otherwise."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from mathrl.cli import INTERRUPTED
+from mathrl.cli.eval_preset import grade_as, preset_facts, preset_option, with_preset
 from mathrl.cli.eval_view import EvalView
 from mathrl.errors import ConfigError
 from mathrl.files import write_whole
@@ -46,6 +47,7 @@ class EvalOptions:
     """The options of one evaluation; None means the default that the help text names."""
 
     task: str
+    preset: str | None
     model: str | None
     engine: Literal["local", "recorded"] | None
     data: str | None
@@ -93,7 +95,7 @@ class EvalOptions:
         is_recorded = self.completions is not None
         num_samples = self.num_samples or (None if is_recorded else 1)
         name = Path(self.completions).stem if self.completions else _model_name(self.model)
-        template = (self.template or task.template).replace("\\n", "\n")
+        template = self.template.replace("\\n", "\n") if self.template else task.template
         # A recorded sample has one temperature, whatever is asked: its key must not depend on it.
         temperature = self.temperature or 0.0
         if self.temperature is None and num_samples != 1:
@@ -122,6 +124,7 @@ def _model_name(model: str | None) -> str:
 
 @click.command("eval")
 @click.option("--task", required=True, help="What to evaluate on; `mathrl tasks` lists all.")
+@preset_option
 @click.option("--model", help="Model folder or hub id; the embedded tiny policy by default.")
 @click.option(
     "--engine",
@@ -193,8 +196,9 @@ def command(context: click.Context, /, **options: Any) -> None:
     """
     from mathrl.evals import get_task
 
-    task = get_task(options["task"])
-    config = EvalOptions(**options).resolved(task)
+    given = EvalOptions(**options)
+    task = with_preset(get_task(given.task), given)
+    config = given.resolved(task)
     view = EvalView()
     try:
         result = _evaluate(task, config, view)
@@ -217,7 +221,9 @@ def _evaluate(task: "Task", config: EvalOptions, view: EvalView) -> "EvalResult"
     from mathrl.evals.spec import specify
 
     assert config.temperature is not None and config.max_new_tokens is not None, "resolved"
-    params = SamplingParams(temperature=config.temperature, max_new_tokens=config.max_new_tokens)
+    params = SamplingParams(
+        temperature=config.temperature, max_new_tokens=config.max_new_tokens, stop=task.stop
+    )
     problems = load_problems(
         config.data or task.data,
         split=task.split,
@@ -243,13 +249,14 @@ def _evaluate(task: "Task", config: EvalOptions, view: EvalView) -> "EvalResult"
         spec,
         engine,
         _verification(config, engine),
-        facts={"engine": config.engine},
+        facts={"engine": config.engine, **preset_facts(config.preset, task)},
         ks=config.k or None,
         shard=shard,
         on_sample=lambda _, sample: view.add(is_stored=sample.is_stored),
     )
     engine.close()
     _save_config(folder, config)
+    view.notes = [*view.notes, *grade_as(config.preset, folder, problems, result)]
     return result
 
 

@@ -1,0 +1,101 @@
+"""``mathrl eval --as NAME``: the prompt, the limits and the grading rule of another project."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mathrl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mathrl.cli.eval import EvalOptions
+    from mathrl.evals import EvalResult, Task
+    from mathrl.schema import Problem
+
+preset_option = click.option(
+    "--as",
+    "preset",
+    metavar="NAME",
+    help="Prompt, stop words, token limit and grading rule of deepseek, deepseek-base, qwen or "
+    "lm-eval.",
+)
+
+
+def with_preset(task: "Task", options: "EvalOptions") -> "Task":
+    """The task as the preset puts it to a model, unchanged without one.
+
+    Raises:
+        ConfigError: There is no such preset for this task, its examples are not the known ones, or
+            another option sets what it sets.
+        MissingExtraError: Its examples are read from lm-eval, which is not installed.
+    """
+    if options.preset is None:
+        return task
+    from mathrl.evals.presets import get_preset
+
+    preset = get_preset(options.preset, task.name)
+    _check_alone(options)
+    return preset.apply(task)
+
+
+def preset_facts(preset: str | None, task: "Task") -> dict[str, Any]:
+    """What the manifest tells of the preset."""
+    if preset is None:
+        return {}
+    from mathrl.evals.presets import get_preset
+
+    return {"preset": get_preset(preset, task.name).to_json()}
+
+
+def grade_as(
+    preset: str | None, folder: Path, problems: "Sequence[Problem]", result: "EvalResult"
+) -> list[str]:
+    """Grade under the preset's own rules, keep the figures beside ours, and say them.
+
+    Args:
+        preset: Its name; without one there is nothing to do.
+        folder: The run folder.
+        problems: What was asked.
+        result: With its samples.
+
+    Returns:
+        A line for each rule.
+    """
+    if preset is None:
+        return []
+    from mathrl.evals.display import percent
+    from mathrl.evals.matrix import grader_matrix
+    from mathrl.evals.presets import get_preset
+    from mathrl.evals.results import save_rules
+    from mathrl.evals.rules import get_rule
+
+    rules = [get_rule(name) for name in get_preset(preset, result.task).rules]
+    texts = {
+        outcome.problem_id: [sample.completion.text for sample in outcome.samples]
+        for outcome in result.problems
+    }
+    matrix = grader_matrix({problem.id: problem for problem in problems}, texts, rules)
+    save_rules(folder, result.task, {row.rule.name: row.to_json() for row in matrix.rows})
+    return [
+        f"under {row.rule.name}: {percent(row.accuracy)} %, stderr {percent(row.stderr)}"
+        for row in matrix.rows
+    ]
+
+
+def _check_alone(options: "EvalOptions") -> None:
+    """Refuse options that would change what a preset promises."""
+    if options.completions is not None:
+        raise ConfigError(
+            "recorded completions had their prompt: leave --as out; "
+            "`mathrl matrix RUN` grades them under every rule"
+        )
+    given = {
+        "--template": options.template,
+        "--system": options.system,
+        "--num-few-shot": options.num_few_shot,
+        "--max-new-tokens": options.max_new_tokens,
+    }
+    for name, value in given.items():
+        if value:
+            raise ConfigError(f"--as {options.preset} sets what {name} sets: leave one of them out")
