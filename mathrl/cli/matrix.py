@@ -5,6 +5,8 @@ mathrl matrix runs/before runs/after --rule mathrl --rule boxed
 """
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,9 +14,18 @@ import click
 from mathrl.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from mathrl.evals.matrix import Matrix
+    from mathrl.evals.matrix import Matrix, MatrixComparison
     from mathrl.evals.rules import Rule
     from mathrl.evals.run import TaskRun
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskMatrices:
+    """One task: the matrix of each run folder, and of two runs how they differ."""
+
+    task: str
+    matrices: "Mapping[str, Matrix]"
+    comparison: "MatrixComparison | None"
 
 
 @click.command("matrix")
@@ -35,13 +46,13 @@ def command(runs: tuple[str, ...], *, names: tuple[str, ...], as_json: bool) -> 
     if len(set(runs)) < len(runs):
         raise ConfigError("matrix got the same run folder twice")
     rules = [get_rule(name) for name in dict.fromkeys(names)] or list(RULES.values())
-    tables = _matrices(runs, rules)
-    click.echo(json.dumps(_as_json(tables), indent=1)) if as_json else _print(tables)
+    tables = _tables(runs, rules)
+    click.echo(json.dumps(list(map(_entry, tables)), indent=1)) if as_json else _print(tables)
 
 
-def _matrices(runs: tuple[str, ...], rules: "list[Rule]") -> "dict[str, dict[str, Matrix]]":
-    """Task -> run folder -> its matrix, for the tasks that every run has."""
-    from mathrl.evals.matrix import grader_matrix
+def _tables(runs: tuple[str, ...], rules: "list[Rule]") -> list[TaskMatrices]:
+    """A table for each task that every run has."""
+    from mathrl.evals.matrix import compare_matrices, grader_matrix
     from mathrl.evals.run import load_run
 
     loaded = {run: load_run(run) for run in runs}
@@ -49,13 +60,15 @@ def _matrices(runs: tuple[str, ...], rules: "list[Rule]") -> "dict[str, dict[str
     tasks = [task for task in first if all(task in other for other in others)]
     if not tasks:
         raise DataError(f"{runs[0]} and {runs[-1]} share no task")
-    return {
-        task: {
+    tables = []
+    for task in tasks:
+        matrices = {
             run: grader_matrix(found[task].problems, _completions(found[task]), rules)
             for run, found in loaded.items()
         }
-        for task in tasks
-    }
+        comparison = compare_matrices(*matrices.values()) if len(runs) == 2 else None
+        tables.append(TaskMatrices(task=task, matrices=matrices, comparison=comparison))
+    return tables
 
 
 def _completions(run: "TaskRun") -> dict[str, list[str]]:
@@ -65,40 +78,32 @@ def _completions(run: "TaskRun") -> dict[str, list[str]]:
     }
 
 
-def _as_json(tables: "dict[str, dict[str, Matrix]]") -> list[dict[str, Any]]:
-    from mathrl.evals.matrix import compare_matrices
-
-    entries = []
-    for task, matrices in tables.items():
-        entry: dict[str, Any] = {
-            "task": task,
-            "runs": {
-                run: {row.rule.name: row.to_json() for row in matrix.rows}
-                for run, matrix in matrices.items()
-            },
-        }
-        if len(matrices) == 2:
-            comparison = compare_matrices(*matrices.values())
-            entry["differences"] = [row.to_json() for row in comparison.rows]
-            entry["sign_dependence"] = comparison.dependence
-            entry["warning"] = comparison.warning()
-        entries.append(entry)
-    return entries
+def _entry(table: TaskMatrices) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "task": table.task,
+        "runs": {
+            run: {row.rule.name: row.to_json() for row in matrix.rows}
+            for run, matrix in table.matrices.items()
+        },
+    }
+    if table.comparison is not None:
+        entry["differences"] = [row.to_json() for row in table.comparison.rows]
+        entry["sign_dependence"] = table.comparison.dependence
+        entry["warning"] = table.comparison.warning()
+    return entry
 
 
-def _print(tables: "dict[str, dict[str, Matrix]]") -> None:
+def _print(tables: list[TaskMatrices]) -> None:
     from mathrl.evals.display import console
-    from mathrl.evals.matrix import compare_matrices
     from mathrl.evals.matrix_view import difference_table, matrix_note, matrix_table
 
-    for task, matrices in tables.items():
-        for run, matrix in matrices.items():
-            click.echo(f"{task}, {run}, in percent\n")
+    for table in tables:
+        for run, matrix in table.matrices.items():
+            click.echo(f"{table.task}, {run}, in percent\n")
             console().print(matrix_table(matrix))
             click.echo(f"\n{matrix_note(matrix)}\n")
-        if len(matrices) == 2:
-            comparison = compare_matrices(*matrices.values())
-            click.echo(f"{task}, {' -> '.join(matrices)}, in points\n")
-            console().print(difference_table(comparison))
-            if (warning := comparison.warning()) is not None:
+        if table.comparison is not None:
+            click.echo(f"{table.task}, {' -> '.join(table.matrices)}, in points\n")
+            console().print(difference_table(table.comparison))
+            if (warning := table.comparison.warning()) is not None:
                 click.echo(f"\nwarning: {warning}")

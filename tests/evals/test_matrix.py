@@ -1,20 +1,14 @@
 """The grader matrix, with every figure worked out by hand."""
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import isnan, sqrt
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import pytest
 
-from mathrl.cli import main
 from mathrl.errors import DataError
-from mathrl.evals.matrix import compare_matrices, grader_matrix
-from mathrl.evals.results import ProblemOutcome, SampleOutcome
+from mathrl.evals.matrix import MatrixComparison, compare_matrices, grader_matrix
 from mathrl.evals.rules import get_rule
-from mathrl.schema import Completion, Problem, Score
+from mathrl.schema import Problem
 
 PROBLEMS = {f"p{i}": Problem(id=f"p{i}", prompt="?", answer="18") for i in range(40)}
 HASHES, LAST, BOX = (get_rule(n) for n in ("lm-eval-strict", "lm-eval-flexible", "boxed"))
@@ -48,7 +42,7 @@ def test_completions_must_belong_to_problems() -> None:
         grader_matrix(PROBLEMS, {"p0": []}, RULES)
 
 
-def runs(before: Sequence[str], after: Sequence[str]) -> Any:
+def runs(before: Sequence[str], after: Sequence[str]) -> MatrixComparison:
     old, new = (
         grader_matrix(PROBLEMS, {f"p{i}": [text] for i, text in enumerate(texts)}, RULES)
         for texts in (before, after)
@@ -99,100 +93,3 @@ def test_runs_are_paired_on_their_common_problems() -> None:
     assert (row.rule.name, row.before, row.after) == ("lm-eval-flexible", 0.0, 1.0)
     with pytest.raises(DataError, match="share no problem"):
         compare_matrices(old, grader_matrix(PROBLEMS, {"p3": ["5"]}, RULES))
-
-
-# the command
-
-
-def task_run(texts: Mapping[str, Sequence[str]]) -> Any:
-    score = Score(value=0.0, status="wrong")
-    outcomes = [
-        ProblemOutcome.from_samples(
-            problem_id,
-            [
-                SampleOutcome(sample_index=i, completion=Completion(text=text), score=score)
-                for i, text in enumerate(samples)
-            ],
-        )
-        for problem_id, samples in texts.items()
-    ]
-    return SimpleNamespace(problems=PROBLEMS, result=SimpleNamespace(problems=outcomes))
-
-
-@pytest.fixture
-def folders(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two runs of one task, and one of another."""
-    found = {
-        "before": {"gsm8k": task_run({"p0": ["#### 18"], "p1": ["5"], "p2": ["5"]})},
-        "after": {"gsm8k": task_run({"p0": ["5"], "p1": ["18"], "p2": ["18"]})},
-        "other": {"math": task_run({"p0": ["5"]})},
-    }
-
-    def load_run(folder: str | Path) -> Any:
-        if str(folder) not in found:
-            raise DataError(f"{folder}: no run")
-        return found[str(folder)]
-
-    module = ModuleType("mathrl.evals.run")
-    module.load_run = load_run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "mathrl.evals.run", module)
-
-
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main(["matrix", *arguments])
-    return int(stopped.value.code or 0)
-
-
-@pytest.mark.usefixtures("folders")
-def test_the_command_prints_a_row_a_rule(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("before") == 0
-    printed = capsys.readouterr().out
-    lines = [line.split() for line in printed.splitlines()]
-    # one of three right: 33.33, sd of (1, 0, 0) is sqrt(1/3), / sqrt 3 = 33.33
-    assert ["lm-eval-strict", "33.33", "33.33", "33.33", "3"] in lines
-    assert ["lm-eval-flexible", "33.33", "33.33", "100.00", "3"] in lines
-    assert "the same completions: " in printed
-
-
-@pytest.mark.usefixtures("folders")
-def test_the_command_warns_of_a_sign_that_depends(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("before", "after") == 0
-    printed = capsys.readouterr().out
-    assert "gsm8k, before -> after, in points" in printed
-    assert "warning: the sign of the change depends on the rule" in printed
-
-
-@pytest.mark.usefixtures("folders")
-def test_the_command_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    import json
-
-    assert run("before", "after", "--json", "--rule", "lm-eval-strict") == 0
-    (entry,) = json.loads(capsys.readouterr().out)
-    assert entry["task"] == "gsm8k"
-    assert set(entry["runs"]) == {"before", "after"}
-    assert entry["runs"]["before"]["lm-eval-strict"]["accuracy"] == pytest.approx(1 / 3)
-    (difference,) = entry["differences"]
-    assert difference["difference"] == pytest.approx(-1 / 3)
-    assert (difference["fixed"], difference["broken"]) == (0, 1)
-    assert (entry["sign_dependence"], entry["warning"]) == ("none", None)
-
-
-@pytest.mark.usefixtures("folders")
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("before", "before"), "the same run folder twice"),
-        (("before", "after", "other"), "one run folder or two, got 3"),
-        (("before", "other"), "before and other share no task"),
-        (("missing",), "missing: no run"),
-        (("before", "--rule", "flexible"), "did you mean lm-eval-flexible"),
-    ],
-)
-def test_the_command_refuses_in_one_line(
-    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(*arguments) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
