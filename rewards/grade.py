@@ -30,6 +30,8 @@ from mathrl.rewards.values import (
 from mathrl.schema import Completion, Score, Status
 
 _FORMULA = re.compile(r"\\(?!text|mathrm|mbox|textbf|\$|%|,|;| )[A-Za-z]+|[\^_=]")
+_DOZENS = re.compile(r"([0-9]{1,9}) dozens?(?: [A-Za-z]|[. ]*$)")
+"""Asked how many dozens, "5 dozens of eggs" is 5, and not only 60."""
 _MAX_RIVALS = 20
 _MIN_COMMA_PLACES = 2
 """Decimals behind a comma: 3,4 is a list, 3,14 may be a decimal."""
@@ -78,17 +80,29 @@ def grade(completion: str | Completion, answer: str | float | None, policy: Poli
             cue=found.cue,
         )
     score = _compare(prediction, gold, policy, found)
-    is_formula = prediction.number is None and gold.number is not None
-    if score.status == "wrong" and is_formula and found.cue in _COMMITTED:
-        total = _total(prediction)
-        if total is not None and total == gold.number:
-            return replace(score, value=1.0, status="correct", reason=f"{found.reason}: its value")
+    if score.status in ("wrong", "unparseable") and gold.number is not None:
+        score = _look_again(score, prediction, gold.number, found, policy)
     if score.status == "unparseable" and found.cue == "box" and not policy.is_conflict_refused:
         cues = tuple(cue for cue in policy.cues if cue in _SPOKEN)
         second = grade(
             text, answer, replace(policy, cues=cues)
         )  # the box held a picture of it: "Answer: D" counts
         return second if second.value else score
+    return score
+
+
+def _look_again(
+    score: Score, prediction: Answer, gold: Fraction | int, found: Extraction, policy: Policy
+) -> Score:
+    """Take the value of ``m + n = 73``, and the count of dozens, where that is the known number."""
+    if score.status == "wrong" and prediction.number is None and found.cue in _COMMITTED:
+        total = _total(prediction)
+        if total is not None and total == gold:
+            return replace(score, value=1.0, status="correct", reason=f"{found.reason}: its value")
+    dozens = _DOZENS.match(found.tail or found.text or "") if policy.is_prose_read else None
+    if dozens is not None and int(dozens[1]) == gold:
+        reason = f"{found.reason}: so many dozens"
+        return replace(score, value=1.0, status="correct", prediction=dozens[1], reason=reason)
     return score
 
 

@@ -9,7 +9,8 @@ from collections import deque
 from mathrl.rewards.normalise import tidy
 from mathrl.rewards.policy import Policy
 from mathrl.rewards.read import read
-from mathrl.rewards.units import is_unit
+from mathrl.rewards.special import number_of_words
+from mathrl.rewards.units import is_unit, scale_of
 from mathrl.rewards.values import Clock, Listing, Percent, Quantity, Relation, Value, Words
 
 MAX_SENTENCE = 2_000
@@ -29,7 +30,12 @@ _MINUS = re.compile(r"\b(?:minus|negative)\s+$", re.IGNORECASE)
 _UNIT = re.compile(r"\s?([A-Za-z]{1,12})(?![A-Za-z])")
 _NEAR_END, _MAX_NUMBER = 300, 60
 _PLAIN_NUMBER = re.compile(r"-?\$?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?%?[. ]*")
-_LETTERS = re.compile("[A-Za-z]")
+_LETTERS, _DIGIT = re.compile("[A-Za-z]"), re.compile("[0-9]")
+_COMPARED = re.compile(
+    r"(-?\$?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?%?) "
+    r"(?:more|fewer|less|extra|additional|an?(?= [A-Za-z]{3}))(?: [A-Za-z' -]*)?[. ]*"
+)
+"""14 more pieces than Ginger, 480 a week: the words say what the number is of."""
 _CLAUSE = (
     r"(?i:,?\s+(?:because|since|which|as|so|where|for|when|if|with|and the|in the|on the|at the"
     r"|of the|due to|that)\s)|[,;]\s+(?=[A-Za-z]{3,})|,(?=[\u4e00-\u9fff])"
@@ -77,6 +83,8 @@ def answer_in(tail: str, policy: Policy) -> str | None:
     if _PLAIN_NUMBER.fullmatch(tail):
         return tail
     tail = tail[-MAX_SENTENCE:]
+    if (compared := _COMPARED.fullmatch(tail)) and not _says_number(tail):
+        return compared[1]
     spans = list(SPAN.finditer(tail))
     reading = first_reading(tail, policy)
     is_formula = not isinstance(reading, Words)
@@ -93,6 +101,12 @@ def answer_in(tail: str, policy: Policy) -> str | None:
     if head and len(head.split()) <= _MAX_NAME and not _VERB_OR_DIGIT.search(head):
         return head  # "Evelyn, because she is the fastest"
     verb = next(iter(deque(_VERB.finditer(tail[:_MAX_VERB]), maxlen=1)), None)
+    if (
+        verb is not None
+        and _DIGIT.search(tail[: verb.start()])
+        and not _DIGIT.search(tail[verb.end() :])
+    ):
+        return answer_in(tail[: verb.start()], policy)  # "80 dollars were withheld"
     if verb is not None:  # "the volume of $ABCD$ is 120"
         return answer_in(tail[verb.end() :], policy) if verb.end() > 4 else tail
     if spans and not _NUMBER.search(tail[: spans[0].start()]):
@@ -100,6 +114,16 @@ def answer_in(tail: str, policy: Policy) -> str | None:
     if (number := number_in(tail)) is not None:
         return number
     return tail[: clause.start()] if clause else tail
+
+
+def _says_number(tail: str) -> bool:
+    """Tell whether words make it another number: 14 more than twelve, 14 more million."""
+    words = re.findall("[a-z]+", tail.lower())
+    pairs = zip(["", *words], words, strict=False)
+    return any(
+        scale_of(word) or (before == "than" and number_of_words(word) is not None)
+        for before, word in pairs
+    )
 
 
 def _is_language(tail: str, reading: Value) -> bool:
