@@ -141,8 +141,8 @@ class MatrixComparison:
         meaning = {
             "weak": "neither is significant, so this run shows no change either way",
             "one-sided": "only one of them is significant: say by which rule a gain was measured",
-            "strong": "both are significant: the form of the answers changed, do not report one "
-            "number alone",
+            "strong": "both are significant: the runs write their answers in different forms, so "
+            "no one of these numbers tells which is better",
         }[self.dependence]
         return f"the sign of the change depends on the rule: {up}, {down}; {meaning}"
 

@@ -196,8 +196,9 @@ def command(context: click.Context, /, **options: Any) -> None:
     """
     from mathrl.evals import get_task
 
+    task = get_task(options["task"])
     given = EvalOptions(**options)
-    task = with_preset(get_task(given.task), given)
+    task = with_preset(task, given)
     config = given.resolved(task)
     view = EvalView()
     try:
