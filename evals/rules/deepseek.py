@@ -17,6 +17,7 @@ grader decides.
 import re
 
 from mathrl.evals.rules.base import Rule, Verdict, verdict
+from mathrl.evals.rules.braces import inside_brace
 from mathrl.evals.rules.lenient import (
     after_last,
     as_number,
@@ -78,13 +79,8 @@ def is_same_answer(prediction: str, answer: str) -> bool:
 
 def _last_closed_box(text: str) -> str | None:
     """The content of the last ``boxed{`` that is closed before the next one begins."""
-    for piece in reversed(text.split("boxed{")[1:]):
-        depth = 0
-        for brace in re.finditer(r"[{}]", piece):
-            depth += 1 if brace[0] == "{" else -1
-            if depth < 0:
-                return piece[: brace.start()]
-    return None
+    pieces = map(inside_brace, reversed(text.split("boxed{")[1:]))
+    return next((inside for inside in pieces if inside is not None), None)
 
 
 def _deepseek(text: str, problem: Problem) -> Verdict:

@@ -28,10 +28,8 @@ def _cot_strict(text: str, problem: Problem) -> Verdict:
 
 
 def _flexible(text: str, problem: Problem) -> Verdict:
-    last = None
-    for last in _NUMBER.finditer(text):  # noqa: B007 the last one is wanted
-        pass
-    return verdict(last[0] if last else None, problem, _is_same_text)
+    numbers = _NUMBER.findall(text)
+    return verdict(numbers[-1] if numbers else None, problem, _is_same_text)
 
 
 def _is_same_text(prediction: str, answer: str) -> bool:

@@ -12,6 +12,7 @@ Source: arXiv 2103.03874 (MATH, its equivalence of answers); behaviour of lm-eva
 import re
 
 from mathrl.evals.rules.base import Rule, Verdict, verdict
+from mathrl.evals.rules.braces import inside_brace
 from mathrl.schema import Problem
 
 _DROPPED = re.compile(r"\\left|\\right|\^\{\\circ\}|\^\\circ|\\\$|\\%")
@@ -80,22 +81,14 @@ def _slash_as_fraction(text: str) -> str | None:
 
 
 def last_braced_box(text: str) -> str | None:
-    r"""What the last ``\boxed{`` holds, None where it is not closed or has no brace at once.
-
-    Braces are counted without regard to escapes, as lm-eval does.
-    """
+    r"""What the last ``\boxed{`` holds, None where it is not closed or has no brace at once."""
     if "\\boxed " in text:
         return text.rpartition("\\boxed ")[2].partition("$")[0]
     start = text.rfind("\\boxed")
     inside = start + len("\\boxed{")
     if start < 0 or text[inside - 1 : inside] != "{":
         return None
-    depth = 1
-    for brace in re.finditer(r"[{}]", text[inside:]):
-        depth += 1 if brace[0] == "{" else -1
-        if depth == 0:
-            return text[inside : inside + brace.start()]
-    return None
+    return inside_brace(text[inside:])
 
 
 def _between_dollars(text: str) -> str:

@@ -1,11 +1,10 @@
-"""What the rules of Qwen2.5-Math and DeepSeek-Math share: where an answer is looked for."""
+"""What the rules of Qwen2.5-Math and DeepSeek-Math share: where they look, when two are equal."""
 
 import re
 
 from mathrl.rewards import equivalent
 
 _NUMBER = re.compile(r"-?[0-9]*\.?[0-9]+")
-_BOX = "boxed"
 
 
 def sentence_answer(text: str) -> str | None:
@@ -16,16 +15,6 @@ def sentence_answer(text: str) -> str | None:
         return inside.strip()
     # both marks are there, in the wrong order: everything after the opening one counts
     return rest.strip() if opening and "$. I hope" in text else None
-
-
-def braced(text: str) -> str:
-    """What is in the brace that ``text`` starts in, all of it where that is never closed."""
-    depth = 1
-    for brace in re.finditer(r"[{}]", text):
-        depth += 1 if brace[0] == "{" else -1
-        if depth == 0:
-            return text[: brace.start()]
-    return text
 
 
 def after_last(text: str, words: str) -> str | None:

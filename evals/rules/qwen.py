@@ -15,10 +15,10 @@ import re
 from math import isclose
 
 from mathrl.evals.rules.base import Rule, Verdict, verdict
+from mathrl.evals.rules.braces import inside_brace
 from mathrl.evals.rules.lenient import (
     after_last,
     as_number,
-    braced,
     is_same_value,
     last_number,
     sentence_answer,
@@ -40,7 +40,10 @@ def found_answer(text: str) -> str | None:
         return sentence
     _, box, rest = text.rpartition("boxed")
     if box:
-        return braced(rest[1:]) if rest.startswith("{") else rest.partition("$")[0].strip()
+        if not rest.startswith("{"):
+            return rest.partition("$")[0].strip()
+        inside = inside_brace(rest[1:])
+        return rest[1:] if inside is None else inside
     for words in ("he answer is", "final answer is"):
         stated = after_last(text, words)
         if stated is not None:

@@ -43,6 +43,7 @@ def is_correct(rule: str, completion: str, answer: str, question: str = "?") -> 
         # boxed: the last box as text
         ("boxed", "$x$ is $\\boxed{4}$, no, $\\boxed{\\frac{1}{2}}$.", "\\dfrac{1}{2}", True),
         ("boxed", "\\boxed{1/2}", "\\frac{1}{2}", True),
+        ("boxed", "\\boxed{0.5}", "\\frac{1}{2}", True),
         ("boxed", "\\boxed{0.50}", "\\frac{1}{2}", False),
         ("boxed", "\\boxed{5\\text{ cm}}", "5", True),
         ("boxed", "\\boxed{x = 5}", "5", True),
