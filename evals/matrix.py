@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from mathrl.errors import DataError
 from mathrl.evals.compare import p_text
+from mathrl.evals.results import EvalResult
 from mathrl.evals.rules import RULES, Rule
 from mathrl.evals.stats import CONFIDENCE, PairedResult, clustered_stderr, paired_difference
 from mathrl.schema import Problem
@@ -172,6 +173,18 @@ def grader_matrix(
         rows=tuple(rule_row(rule, problems, asked) for rule in rules),
         is_single=all(len(texts) == 1 for texts in asked.values()),
     )
+
+
+def completions_of(result: EvalResult) -> Completions:
+    """The texts that an evaluation is of.
+
+    Args:
+        result: With its samples, so not one that was read from ``results.json``.
+    """
+    return {
+        outcome.problem_id: [sample.completion.text for sample in outcome.samples]
+        for outcome in result.problems
+    }
 
 
 def rule_row(rule: Rule, problems: Mapping[str, Problem], completions: Completions) -> RuleRow:

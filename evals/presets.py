@@ -78,6 +78,8 @@ class Preset:
         return replace(
             task,
             template=self.template,
+            system="",
+            num_few_shot=0,
             chat="off",
             stop=self.stop,
             max_new_tokens=self.max_new_tokens,

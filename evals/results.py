@@ -31,6 +31,7 @@ _PLAIN = (
     "truncated",
     "mean_length",
     "length_unit",
+    "completion_tokens",
 )
 
 
@@ -156,6 +157,8 @@ class EvalResult:
     mean_length: float
     length_unit: Literal["tokens", "characters"]
     """``characters`` where a completion came without token ids."""
+    completion_tokens: int | None
+    """Tokens of all samples; None where a completion came without ids."""
     problems: tuple[ProblemOutcome, ...]
     """In the order of the task."""
 
@@ -230,19 +233,11 @@ def save_result(folder: Path, result: EvalResult) -> None:
         StorageError: The disk refused.
         DataError: The file that is there is not a ``results.json``.
     """
-    path = folder / RESULTS_FILE
-    entries = _read_entries(path) if path.exists() else {}
-    entries[result.task] = result.to_json()
-    write_whole(path, json.dumps(entries, indent=1, allow_nan=False) + "\n")
+    save_entry(folder, result.task, result.to_json())
 
 
-def save_rules(folder: Path, task: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
-    """Keep what other grading rules found beside a task's figures, under ``rules``.
-
-    Args:
-        folder: The run folder.
-        task: A task whose figures are there; without them, as for a shard, nothing is kept.
-        figures: By the rule's name; JSON types.
+def save_entry(folder: Path, task: str, entry: Mapping[str, Any]) -> None:
+    """Write an entry that holds more than ``EvalResult.to_json`` gives; else as ``save_result``.
 
     Raises:
         StorageError: The disk refused.
@@ -250,9 +245,8 @@ def save_rules(folder: Path, task: str, figures: Mapping[str, Mapping[str, Any]]
     """
     path = folder / RESULTS_FILE
     entries = _read_entries(path) if path.exists() else {}
-    if task in entries:
-        entries[task]["rules"] = dict(figures)
-        write_whole(path, json.dumps(entries, indent=1, allow_nan=False) + "\n")
+    entries[task] = dict(entry)
+    write_whole(path, json.dumps(entries, indent=1, allow_nan=False) + "\n")
 
 
 def drop_result(folder: Path, task: str) -> None:
@@ -275,14 +269,23 @@ def load_results(folder: str | Path) -> dict[str, EvalResult]:
         DataError: The folder has no results yet, or the file is not a ``results.json``.
     """
     path = Path(folder) / RESULTS_FILE
-    if not path.exists():
-        raise DataError(f"{path}: no such file; a run folder is what `mathrl eval --out` wrote")
+    entries = load_entries(folder)
     try:
-        return {
-            task: EvalResult.from_json(task, entry) for task, entry in _read_entries(path).items()
-        }
+        return {task: EvalResult.from_json(task, entry) for task, entry in entries.items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not the results of `mathrl eval` ({error!r})") from None
+
+
+def load_entries(folder: str | Path) -> dict[str, Any]:
+    """Read ``results.json`` as it is written.
+
+    Raises:
+        DataError: The folder has none, or the file is not a ``results.json``.
+    """
+    path = Path(folder) / RESULTS_FILE
+    if not path.exists():
+        raise DataError(f"{path}: no such file; a run folder is what `mathrl eval --out` wrote")
+    return _read_entries(path)
 
 
 def _read_entries(path: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,14 @@ class SampleKey:
 
     def digest(self) -> str:
         """The key in 32 characters."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        names = (self.fingerprint, self.task, self.problem_id, self.prompt_hash)
+        text = json.dumps((*names, _as_text(self.params), self.seed, self.sample_index))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _as_text(params: SamplingParams) -> str:
+    return json.dumps(asdict(params), sort_keys=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from statistics import fmean
 from types import MappingProxyType
-from typing import Literal
 
 from mathrl.errors import ConfigError, DataError
 from mathrl.evals.metrics import pass_at_k
@@ -51,7 +50,8 @@ def summarise(
     n_samples = sum(outcome.n for outcome in judged)
     means = [outcome.mean for outcome in judged]
     curves = _curves(judged, _checked_ks(ks, min(outcome.n for outcome in judged)))
-    mean_length, length_unit = _length(samples)
+    tokens = _tokens(samples)
+    characters = fmean(len(sample.completion.text) for sample in samples)
     return EvalResult(
         task=task,
         verifier=verifier,
@@ -71,8 +71,9 @@ def summarise(
         status=_shares(sample.score.status for sample in samples),
         cues=_shares(sample.score.cue or "none" for sample in samples),
         truncated=_truncated(samples),
-        mean_length=mean_length,
-        length_unit=length_unit,
+        mean_length=characters if tokens is None else tokens / len(samples),
+        length_unit="characters" if tokens is None else "tokens",
+        completion_tokens=tokens,
         problems=tuple(outcomes),
     )
 
@@ -148,8 +149,6 @@ def _truncated(samples: Sequence[SampleOutcome]) -> float | None:
     return fmean(reason == "length" for reason in reasons) if reasons else None
 
 
-def _length(samples: Sequence[SampleOutcome]) -> tuple[float, Literal["tokens", "characters"]]:
-    tokens = [sample.num_tokens for sample in samples if sample.num_tokens is not None]
-    if len(tokens) == len(samples):
-        return fmean(tokens), "tokens"
-    return fmean(len(sample.completion.text) for sample in samples), "characters"
+def _tokens(samples: Sequence[SampleOutcome]) -> int | None:
+    counts = [sample.num_tokens for sample in samples if sample.num_tokens is not None]
+    return sum(counts) if len(counts) == len(samples) else None

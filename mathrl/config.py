@@ -79,6 +79,8 @@ def build(cls: type[T], values: Mapping[str, Any], *, source: str, section: str 
         return cls(**converted)
     except TypeError as error:
         raise ConfigError(f"{source}: {section or 'top level'}: {error}") from error
+    except ConfigError as error:  # what the dataclass refuses does not know its file
+        raise ConfigError(f"{source}: {error}") from error
 
 
 def to_toml(config: Any) -> str:

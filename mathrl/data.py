@@ -4,75 +4,39 @@
     load_problems("my_problems.jsonl")
 
 A local file is JSONL, Parquet or CSV with a row a problem. The question is read from the first of
-``problem, question, prompt, query, input`` that the file has, the answer from the first of
-``answer, gold, final_answer, expected_answer, ground_truth, target``; every other column goes to
-the problem's metadata. JSONL and CSV are read line by line, and no further than the limit.
+``QUESTION_COLUMNS`` that the file has, the answer from the first of ``ANSWER_COLUMNS`` (of a
+``solution``, its last box); every other column goes to the problem's metadata, where ``subject``
+and ``level`` mean the same for every data set. JSONL and CSV are read line by line, and no further
+than the limit.
 """
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
-from mathrl.boxes import last_box
 from mathrl.errors import DataError
+from mathrl.hub import KNOWN, HubDataset, hub_rows
+from mathrl.known_answers import known_answer, typed_answer
 from mathrl.schema import Problem
-from mathrl.tables import FORMATS, Row, choose_column, import_extra, read_rows
+from mathrl.tables import FORMATS, Row, choose_column, read_rows
 
 QUESTION_COLUMNS = ("problem", "question", "prompt", "query", "input")
-ANSWER_COLUMNS = ("answer", "gold", "final_answer", "expected_answer", "ground_truth", "target")
+WORKED_COLUMN = "solution"
+ANSWER_COLUMNS = (
+    "answer",
+    "gold",
+    "final_answer",
+    "expected_answer",
+    "ground_truth",
+    "target",
+    WORKED_COLUMN,
+)
+SUBJECT_COLUMNS = ("subfield", "subject", "type", "Type", "solution_type")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-def after_hashes(answer: str) -> str:
-    """Cut GSM8K's worked answer to what follows its last ``####``.
-
-    Args:
-        answer: The text of the column; without ``####`` it is the answer already.
-    """
-    return answer.rpartition("####")[2].strip() if "####" in answer else answer
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HubDataset:
-    """Where a known data set is on the hub and how it is read."""
-
-    hub_id: str
-    config: str | None = None
-    splits: Mapping[str, str] = field(default_factory=lambda: {"test": "test"})
-    """Our split names to the hub's."""
-    question: str
-    answer: str
-    read_answer: Callable[[str], str | None] = after_hashes
-
-
-KNOWN: Mapping[str, HubDataset] = {
-    "gsm8k": HubDataset(
-        hub_id="openai/gsm8k",
-        config="main",
-        splits={"train": "train", "test": "test"},
-        question="question",
-        answer="answer",
-    ),
-    "math": HubDataset(
-        hub_id="DigitalLearningGmbH/MATH-lighteval",
-        splits={"train": "train", "test": "test"},
-        question="problem",
-        answer="solution",
-        read_answer=last_box,
-    ),
-    "math500": HubDataset(hub_id="HuggingFaceH4/MATH-500", question="problem", answer="answer"),
-    "aime24": HubDataset(
-        hub_id="HuggingFaceH4/aime_2024",
-        splits={"test": "train"},  # the hub calls its only split train
-        question="problem",
-        answer="answer",
-    ),
-    "amc23": HubDataset(hub_id="math-ai/amc23", question="question", answer="answer"),
-}
+_LEVEL = re.compile(r"(?:level\s*)?([0-9]{1,3}|\?)", re.IGNORECASE)
 
 
 def load_problems(
@@ -110,49 +74,40 @@ def load_problems(
         return generate_problems(cast(Literal["train", "test"], split), count=count)
     path = Path(name_or_path)
     known = KNOWN.get(name)
-    columns = _Columns(question_column, answer_column, after_hashes)
     if known is not None:
-        columns = _Columns(
-            question_column or known.question, answer_column or known.answer, known.read_answer
-        )
-        rows, stem = _hub_rows(known, name, split), f"{name}/{split}"
+        rows, stem = hub_rows(known, name, split), f"{name}/{split}"
     elif path.suffix in FORMATS or path.exists():
         rows, stem = read_rows(path), path.stem
     elif _HUB_NAME.fullmatch(name):
-        source = HubDataset(hub_id=name, splits={split: split}, question="", answer="")
-        rows, stem = _hub_rows(source, name, split), f"{name}/{split}"
+        source = HubDataset(hub_id=name, splits={split: split})
+        rows, stem = hub_rows(source, name, split), f"{name}/{split}"
     else:
         raise DataError(f"no data set or file {name!r}{_suggest(name)}")
-    problems = _problems(islice(rows, limit), stem, columns)
+    problems = _problems(islice(rows, limit), stem, question_column, answer_column)
     if not problems:
         raise DataError(f"{name} holds no problems")
     return problems
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """Where the question and the answer are; None means the first of the usual names."""
-
-    question: str | None
-    answer: str | None
-    read_answer: Callable[[str], str | None]
-
-
-def _problems(rows: Iterator[Row], stem: str, columns: _Columns) -> list[Problem]:
+def _problems(
+    rows: Iterator[Row], stem: str, question_column: str | None, answer_column: str | None
+) -> list[Problem]:
     problems: list[Problem] = []
     places: dict[str, str] = {}
     for number, (place, row) in enumerate(rows):
-        question_name = choose_column(row, columns.question, QUESTION_COLUMNS, "question", place)
-        answer_name = choose_column(row, columns.answer, ANSWER_COLUMNS, "answer", place)
+        question_name = choose_column(row, question_column, QUESTION_COLUMNS, "question", place)
+        answer_name = choose_column(row, answer_column, ANSWER_COLUMNS, "answer", place)
         question = row.pop(question_name)
         if not isinstance(question, str) or not question.strip():
             raise DataError(f"{place}: {question_name!r} must be text, not {question!r:.60}")
-        answer = _answer_text(row.pop(answer_name), answer_name, place)
+        cell = known_answer(row.pop(answer_name), answer_name, place)
         _check_encodable(question, question_name, place)
-        _check_encodable(answer or "", answer_name, place)
-        if answer is not None and (final := columns.read_answer(answer)) != answer:
-            row.setdefault("solution", answer)  # the column held the whole worked solution
-            answer = final
+        _check_encodable(cell or "", answer_name, place)
+        is_solution = answer_name == WORKED_COLUMN
+        if cell is not None and (is_solution or "####" in cell):
+            row.setdefault(WORKED_COLUMN, cell)  # the column held the whole worked solution
+        answer = typed_answer(cell, is_solution=is_solution)
+        _name_subject_and_level(row)
         given_id = row.pop("id", None)
         problem_id = f"{stem}/{number}" if given_id is None else str(given_id)
         if problem_id in places:
@@ -162,12 +117,14 @@ def _problems(rows: Iterator[Row], stem: str, columns: _Columns) -> list[Problem
     return problems
 
 
-def _answer_text(value: object, column: str, place: str) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, int | float):
-        return str(value)
-    raise DataError(f"{place}: {column!r} must be text or a number, not {value!r:.60}")
+def _name_subject_and_level(row: dict[str, Any]) -> None:
+    """Put subject and level under these names; MATH says ``type`` and ``Level 3``."""
+    subjects = (row.get(name) for name in SUBJECT_COLUMNS)
+    if subject := next((subject for subject in subjects if isinstance(subject, str)), None):
+        row["subject"] = subject
+    level = row.get("level")
+    if isinstance(level, str) and (found := _LEVEL.fullmatch(level.strip())):
+        row["level"] = int(found[1]) if found[1] != "?" else None
 
 
 def _check_encodable(text: str, column: str, place: str) -> None:
@@ -179,24 +136,9 @@ def _check_encodable(text: str, column: str, place: str) -> None:
         raise DataError(f"{place}: {column!r} has half a character, {half!r}") from error
 
 
-def _hub_rows(source: HubDataset, name: str, split: str) -> Iterator[Row]:
-    if split not in source.splits:
-        raise DataError(f"{name} has the split {', '.join(source.splits)}, not {split!r}")
-    datasets = import_extra("datasets", f"loading {name}")
-    try:
-        table = datasets.load_dataset(source.hub_id, source.config, split=source.splits[split])
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(
-            f"cannot load {source.hub_id} from the hub ({reason});"
-            " without a network give a local file, for example --data problems.jsonl"
-        ) from error
-    for number, row in enumerate(table):
-        yield f"{name}/{split} row {number}", dict(row)
-
-
 def _suggest(name: str) -> str:
-    names = ["arithmetic", *KNOWN]
-    close = difflib.get_close_matches(name.lower(), names, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known names are {', '.join(names)}"
+    close = difflib.get_close_matches(name.lower(), ["arithmetic", *KNOWN], n=1)
+    parts = {part for known in KNOWN.values() for part in known.parts}
+    wholes = ", ".join(known for known in ["arithmetic", *KNOWN] if known not in parts)
+    hint = f"did you mean {close[0]}?" if close else f"known names are {wholes}."
     return f"; {hint} A local file ends in {', '.join(FORMATS)}, a hub name is org/name"

@@ -3,20 +3,21 @@
     mathrl eval --task aime24 --model MODEL -n 64
 
 Thirty problems: one sample a problem moves by 10 points with the seed (lighteval PR#661), so draw
-many. Every answer is a whole number, which is what the grader reads. No published number is
-quoted: those we found differ in prompt, number of samples and cut-off.
+many. No figure is quoted: those we found differ in prompt, number of samples and cut-off.
 """
 
 from mathrl.evals.tasks.base import Task
-from mathrl.evals.tasks.gsm8k import STEP_BY_STEP
+
+AIME_TOKENS = 16384
+"""Models that reason at length need most of it; the truncated rate shows when it is too few."""
 
 TASK = Task(
     name="aime24",
     data="aime24",
-    split="test",
     size=30,
+    about="AIME I and II 2024",
+    answer="answer: a whole number from 0 to 999",
     licence="problems (c) MAA",
     source="AIME I and II 2024",
-    template=STEP_BY_STEP,
-    max_new_tokens=16384,
+    max_new_tokens=AIME_TOKENS,
 )

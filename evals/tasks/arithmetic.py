@@ -2,8 +2,8 @@
 
     mathrl eval --task arithmetic -n 8
 
-No network and no GPU; every other task takes the same commands with ``--model``. There is no
-published number: ``mathrl demo`` measures its own.
+No network and no GPU; every other task takes the same commands with ``--model``. No figure is
+published: ``mathrl demo`` measures its own.
 """
 
 from mathrl.evals.tasks.base import Task
@@ -11,8 +11,9 @@ from mathrl.evals.tasks.base import Task
 TASK = Task(
     name="arithmetic",
     data="arithmetic",
-    split="test",
     size=1000,
+    about="embedded word problems, 3 levels",
+    answer="answer: a whole number",
     licence="Apache-2.0",
     source="mathrl.arithmetic (generated)",
     template="{prompt}\n",

@@ -22,6 +22,8 @@ COMMANDS = (
     "eval",
     "compare",
     "matrix",
+    "verify",
+    "rescore",
     "tasks",
     "score",
     "train-grpo",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from mathrl.cli import INTERRUPTED
-from mathrl.cli.eval_preset import grade_as, preset_facts, preset_option, with_preset
+from mathrl.cli.eval_preset import preset_facts, preset_notes, preset_option, with_preset
 from mathrl.cli.eval_view import EvalView
 from mathrl.errors import ConfigError
 from mathrl.files import write_whole
@@ -95,15 +95,23 @@ class EvalOptions:
         is_recorded = self.completions is not None
         num_samples = self.num_samples or (None if is_recorded else 1)
         name = Path(self.completions).stem if self.completions else _model_name(self.model)
+        # a shell cannot type a line break; in a task's own template, \n begins \neq
         template = self.template.replace("\\n", "\n") if self.template else task.template
         # A recorded sample has one temperature, whatever is asked: its key must not depend on it.
         temperature = self.temperature or 0.0
+        few_shot = self.num_few_shot or (0 if is_recorded else task.num_few_shot)
+        columns = (task.question_column, task.answer_column) if self.data is None else ("", "")
         if self.temperature is None and num_samples != 1:
             temperature = 1.0
         return dataclasses.replace(
             self,
             engine="recorded" if is_recorded else "local",
             data=self.data or task.data,
+            question_column=self.question_column or columns[0] or None,
+            answer_column=self.answer_column or columns[1] or None,
+            system=self.system or task.system,
+            num_few_shot=few_shot,
+            few_shot_data=self.few_shot_data or task.few_shot_data or None,
             num_samples=num_samples,
             temperature=0.0 if is_recorded else temperature,
             max_new_tokens=self.max_new_tokens or task.max_new_tokens,
@@ -123,7 +131,11 @@ def _model_name(model: str | None) -> str:
 
 
 @click.command("eval")
-@click.option("--task", required=True, help="What to evaluate on; `mathrl tasks` lists all.")
+@click.option(
+    "--task",
+    required=True,
+    help="What to evaluate on: a name that `mathrl tasks` lists, or a .toml or .yaml file.",
+)
 @preset_option
 @click.option("--model", help="Model folder or hub id; the embedded tiny policy by default.")
 @click.option(
@@ -232,6 +244,8 @@ def _evaluate(task: "Task", config: EvalOptions, view: EvalView) -> "EvalResult"
         answer_column=config.answer_column,
         limit=config.limit,
     )
+    if config.limit is None and (note := task.size_note(len(problems), config.data or task.data)):
+        click.echo(f"note: {note}")
     engine, prompts = _engine(task, config, problems)
     spec = specify(
         task.name,
@@ -257,7 +271,8 @@ def _evaluate(task: "Task", config: EvalOptions, view: EvalView) -> "EvalResult"
     )
     engine.close()
     _save_config(folder, config)
-    view.notes = [*view.notes, *grade_as(config.preset, folder, problems, result)]
+    if config.preset is not None:
+        view.notes = [*view.notes, *preset_notes(folder, task.name)]
     return result
 
 
@@ -289,7 +304,13 @@ def _engine(
     )
     examples = []
     if config.num_few_shot:
-        examples = load_problems(config.few_shot_data or task.data, split="train")
+        has_task_columns = config.few_shot_data in (None, task.few_shot_data)
+        examples = load_problems(
+            config.few_shot_data or task.data,
+            split="train",
+            question_column=(has_task_columns and task.question_column) or None,
+            answer_column=(has_task_columns and task.answer_column) or None,
+        )
     if config.completions is not None:
         from mathrl.engines.recorded import RecordedEngine
 

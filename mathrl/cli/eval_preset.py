@@ -1,6 +1,5 @@
 """``mathrl eval --as NAME``: the prompt, the limits and the grading rule of another project."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,7 @@ from mathrl.errors import ConfigError
 
 if TYPE_CHECKING:
     from mathrl.cli.eval import EvalOptions
-    from mathrl.evals import EvalResult, Task
-    from mathrl.schema import Problem
+    from mathrl.evals import Task
 
 preset_option = click.option(
     "--as",
@@ -48,39 +46,15 @@ def preset_facts(preset: str | None, task: "Task") -> dict[str, Any]:
     return {"preset": get_preset(preset, task.name).to_json()}
 
 
-def grade_as(
-    preset: str | None, folder: Path, problems: "Sequence[Problem]", result: "EvalResult"
-) -> list[str]:
-    """Grade under the preset's own rules, keep the figures beside ours, and say them.
-
-    Args:
-        preset: Its name; without one there is nothing to do.
-        folder: The run folder.
-        problems: What was asked.
-        result: With its samples.
-
-    Returns:
-        A line for each rule.
-    """
-    if preset is None:
-        return []
+def preset_notes(folder: Path, task: str) -> list[str]:
+    """What the preset's own rules found, a line each; none for a shard that is not the last."""
     from mathrl.evals.display import percent
-    from mathrl.evals.matrix import grader_matrix
-    from mathrl.evals.presets import get_preset
-    from mathrl.evals.results import save_rules
-    from mathrl.evals.rules import get_rule
+    from mathrl.evals.results import RESULTS_FILE, load_entries
 
-    rules = [get_rule(name) for name in get_preset(preset, result.task).rules]
-    texts = {
-        outcome.problem_id: [sample.completion.text for sample in outcome.samples]
-        for outcome in result.problems
-    }
-    matrix = grader_matrix({problem.id: problem for problem in problems}, texts, rules)
-    save_rules(folder, result.task, {row.rule.name: row.to_json() for row in matrix.rows})
-    return [
-        f"under {row.rule.name}: {percent(row.accuracy)} %, stderr {percent(row.stderr)}"
-        for row in matrix.rows
-    ]
+    if not (folder / RESULTS_FILE).exists():
+        return []
+    rules = load_entries(folder).get(task, {}).get("rules", {})
+    return [f"under {name}: {percent(row['accuracy'])} %" for name, row in rules.items()]
 
 
 def _check_alone(options: "EvalOptions") -> None:

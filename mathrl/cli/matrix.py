@@ -16,7 +16,6 @@ from mathrl.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from mathrl.evals.matrix import Matrix, MatrixComparison
     from mathrl.evals.rules import Rule
-    from mathrl.evals.run import TaskRun
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +51,7 @@ def command(runs: tuple[str, ...], *, names: tuple[str, ...], as_json: bool) -> 
 
 def _tables(runs: tuple[str, ...], rules: "list[Rule]") -> list[TaskMatrices]:
     """A table for each task that every run has."""
-    from mathrl.evals.matrix import compare_matrices, grader_matrix
+    from mathrl.evals.matrix import compare_matrices, completions_of, grader_matrix
     from mathrl.evals.run import load_run
 
     loaded = {run: load_run(run) for run in runs}
@@ -63,19 +62,12 @@ def _tables(runs: tuple[str, ...], rules: "list[Rule]") -> list[TaskMatrices]:
     tables = []
     for task in tasks:
         matrices = {
-            run: grader_matrix(found[task].problems, _completions(found[task]), rules)
+            run: grader_matrix(found[task].problems, completions_of(found[task].result), rules)
             for run, found in loaded.items()
         }
         comparison = compare_matrices(*matrices.values()) if len(runs) == 2 else None
         tables.append(TaskMatrices(task=task, matrices=matrices, comparison=comparison))
     return tables
-
-
-def _completions(run: "TaskRun") -> dict[str, list[str]]:
-    return {
-        outcome.problem_id: [sample.completion.text for sample in outcome.samples]
-        for outcome in run.result.problems
-    }
 
 
 def _entry(table: TaskMatrices) -> dict[str, Any]:

@@ -160,7 +160,8 @@ def _with_kept(message: str, log: "ScoreLog") -> str:
 
 
 def _grader(stream: "RowStream", config: ScoreOptions) -> "RowGrader":
-    from mathrl.cli.score_rows import ANSWER_COLUMNS, COMPLETION_COLUMNS, RowGrader
+    from mathrl.cli.score_rows import COMPLETION_COLUMNS, RowGrader
+    from mathrl.data import ANSWER_COLUMNS
     from mathrl.rewards import EVAL, REWARD
     from mathrl.tables import choose_column
 

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
-from mathrl.boxes import last_box
-from mathrl.data import ANSWER_COLUMNS as PROBLEM_ANSWER_COLUMNS
-from mathrl.data import after_hashes
+from mathrl.data import WORKED_COLUMN
 from mathrl.errors import DataError, GradingError
+from mathrl.known_answers import typed_answer
 from mathrl.rewards import Policy, grade
 from mathrl.rewards.accuracy import completion_text
 from mathrl.schema import Score
@@ -33,7 +32,6 @@ COMPLETION_COLUMNS = (
     "predictions",
     "samples",
 )
-ANSWER_COLUMNS = (*PROBLEM_ANSWER_COLUMNS, "solution")
 
 
 @dataclass(slots=True)
@@ -166,12 +164,8 @@ class RowGrader:
             value = value[0]  # OlympiadBench writes its answers so
         if value is None:
             return None
-        if isinstance(value, str):
-            is_worked = self.answer_column == "solution"
-            boxed = last_box(value) if is_worked else None
-            return after_hashes(value) if boxed is None else boxed
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return str(value)
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            return typed_answer(str(value), is_solution=self.answer_column == WORKED_COLUMN)
         raise DataError(
             f"{place}: {self.answer_column!r} must be text or a number, not {value!r:.60};"
             " mend or drop the row, or name another column with --answer-column"

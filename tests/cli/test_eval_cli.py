@@ -123,7 +123,69 @@ def test_compare_by_hand(mathrl: Callable[[str], Result]) -> None:
 
 def test_tasks_are_listed(mathrl: Callable[[str], Result]) -> None:
     listed = mathrl("tasks").stdout
-    assert all(name in listed for name in ("arithmetic", "gsm8k", "aime24", "amc23", "1319"))
+    assert all(name in listed for name in ("arithmetic", "gsm8k", "mgsm_th", "CC BY-NC", "1319"))
+    assert max(map(len, listed.splitlines())) <= 80
+
+
+def test_one_task_is_shown_whole(mathrl: Callable[[str], Result]) -> None:
+    shown = mathrl("tasks gsm8k").stdout
+    assert "openai/gsm8k on the hub, config main, split test; or --data FILE" in shown
+    assert r"put your final answer within \boxed{}." in shown
+    assert "82.87 %  DeepSeekMath-7B Instruct: this prompt, greedy" in shown
+    assert "mgsm_bn, mgsm_de" in mathrl("tasks mgsm").stdout
+    assert "none quoted" in mathrl("tasks svamp").stdout
+    Path("mine.toml").write_text('name = "mine"\ndata = "x.csv"\ntemplate = "[b]{prompt}[/b]"')
+    assert "[b]{prompt}[/b]" in mathrl("tasks mine.toml").stdout
+    assert "did you mean gsm8k" in str(mathrl("tasks gsm-8k").exception)
+
+
+def test_a_task_of_ones_own_is_evaluated(mathrl: Callable[[str], Result]) -> None:
+    Path("exam").mkdir()
+    Path("exam/problems.csv").write_text("id,q,a\np0,What is 0?,0\np1,What is 1?,1\n")
+    Path("exam/task.toml").write_text(
+        'name = "exam"\ndata = "problems.csv"\nsize = 3\nsystem = "Be brief."\n'
+        'num_few_shot = 2\nquestion_column = "q"\nanswer_column = "a"\n'
+    )
+    done = mathrl("eval --task exam/task.toml --completions before.jsonl")
+    assert done.exit_code == 0, done.output
+    assert "note: exam has 3 problems, exam/problems.csv holds 2" in done.stdout
+    assert json.loads(Path("runs/exam-before/results.json").read_text())["exam"]["accuracy"] == 1.0
+    config = tomllib.loads(Path("runs/exam-before/config.toml").read_text())
+    assert (config["system"], config["num_few_shot"]) == ("Be brief.", 0)  # recorded: no examples
+    # another file has columns of its own
+    other = mathrl("eval --task exam/task.toml --data problems.jsonl --completions before.jsonl")
+    assert "exam has 3 problems, problems.jsonl holds 4" in other.stdout
+    limited = mathrl("eval --task exam/task.toml --completions before.jsonl --limit 1 --out one")
+    assert limited.exit_code == 0 and "note:" not in limited.stdout
+
+
+@pytest.mark.slow
+def test_the_prompt_of_ones_own_task(
+    mathrl: Callable[[str], Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mathrl.engines import local
+
+    Path("problems.csv").write_text("id,q,a\np0,What is 0?,0\n")
+    Path("shots.csv").write_text("q,a,solution\nWhat is 5?,5,It is 5.\n")
+    Path("task.toml").write_text(
+        'name = "exam"\ndata = "problems.csv"\nfew_shot_data = "shots.csv"\nnum_few_shot = 1\n'
+        "question_column = 'q'\nanswer_column = 'a'\nchat = 'off'\nmax_new_tokens = 4\n"
+        "template = '{prompt} if 1 \\neq 0'\nsystem = 'Be brief.'\n"
+    )
+    asked: list[str] = []
+    sample = local.LocalEngine.sample
+
+    def spy(
+        self: local.LocalEngine, requests: Sequence[SampleRequest], params: SamplingParams
+    ) -> Iterator[tuple[int, Completion]]:
+        asked.extend(request.prompt for request in requests)
+        return sample(self, requests, params)
+
+    monkeypatch.setattr(local.LocalEngine, "sample", spy)
+    save_untrained(Path("model"))
+    done = mathrl("eval --task task.toml --model model")
+    assert done.exit_code == 0, done.output
+    assert asked == ["Be brief.\n\nWhat is 5? if 1 \\neq 0\nIt is 5.\n\nWhat is 0? if 1 \\neq 0"]
 
 
 @pytest.mark.parametrize(
@@ -173,13 +235,17 @@ def test_the_published_accuracy_is_printed(mathrl: Callable[[str], Result]) -> N
     assert "21.68" in done.stdout
 
 
-@pytest.mark.slow
-def test_a_local_model_is_sampled_and_goes_on(mathrl: Callable[[str], Result]) -> None:
+def save_untrained(folder: Path) -> None:
     pytest.importorskip("torch")
     from mathrl.policy import save_policy
     from mathrl.trainers.tiny import untrained_policy
 
-    save_policy(untrained_policy(), Path("model"))
+    save_policy(untrained_policy(), folder)
+
+
+@pytest.mark.slow
+def test_a_local_model_is_sampled_and_goes_on(mathrl: Callable[[str], Result]) -> None:
+    save_untrained(Path("model"))
     line = "eval --task arithmetic --model model --limit 2 --max-new-tokens 4 --out run"
     assert mathrl(f"{line} -n 2").exit_code == 0
     more = mathrl(f"{line} -n 3")
@@ -190,3 +256,67 @@ def test_a_local_model_is_sampled_and_goes_on(mathrl: Callable[[str], Result]) -
     assert (config["temperature"], config["engine"]) == (1.0, "local")
     other = mathrl(f"{line} -n 1")  # one sample is greedy: not one of the sampled ones
     assert "run folder already" not in other.stdout
+
+
+def test_verify_passes_until_a_number_is_changed(mathrl: Callable[[str], Result]) -> None:
+    mathrl("eval --task gsm8k --data problems.jsonl --completions before.jsonl --out run")
+    fine = mathrl("verify run --data problems.jsonl")
+    assert fine.exit_code == 0, fine.output
+    assert "every number is what its samples give" in fine.stdout
+    path = Path("run/results.json")
+    path.write_text(path.read_text().replace('"accuracy": 0.5', '"accuracy": 0.75'))
+    changed = mathrl("verify run")
+    assert changed.exit_code == 1
+    assert "results.json: accuracy not what the samples give" in changed.stdout
+
+
+def test_rescore_counts_what_changed(mathrl: Callable[[str], Result]) -> None:
+    rows = [json.loads(line) for line in Path("before.jsonl").read_text().splitlines()]
+    labelled = [json.dumps({**row, "label": False}) for row in rows]
+    Path("labelled.jsonl").write_text("\n".join(labelled) + "\n")
+    mathrl(
+        "eval --task gsm8k --data problems.jsonl --completions labelled.jsonl "
+        "--verdicts recorded --out run"
+    )
+    done = mathrl("rescore run --list")
+    assert (
+        "accuracy 0.00 by recorded labels, now 50.00 (2 samples became correct, 0 wrong, of 4)"
+        in done.stdout
+    )
+    assert "+ p0 0\n+ p1 0\n" in done.stdout
+    assert mathrl("verify run").exit_code == 0
+
+
+def test_shards_and_k(mathrl: Callable[[str], Result]) -> None:
+    line = "eval --task arithmetic --limit 6 -n 2 -k 2 --max-new-tokens 4 --out run"
+    first = mathrl(f"{line} --shard 1/2")
+    assert first.exit_code == 0, first.output
+    assert not Path("run/results.json").exists()
+    assert mathrl(f"{line} --shard 2/2").exit_code == 0
+    entry = json.loads(Path("run/results.json").read_text())["arithmetic"]
+    assert (entry["n_problems"], entry["n_samples"]) == (6, 12)
+    assert list(entry["pass_at_k"]) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("-k 8", "pass@8 needs 8 samples a problem, got -n 1"),
+        ("-n 4 -k 8", "pass@8 needs 8 samples a problem, got -n 4"),
+        ("--shard 3/2", "'3/2' is not I/N"),
+        ("--shard x", "'x' is not I/N"),
+        ("--verdicts recorded", "need --completions FILE"),
+        ("--reward-column r", "need --completions FILE"),
+    ],
+)
+def test_options_that_cannot_be_met(
+    mathrl: Callable[[str], Result], options: str, message: str
+) -> None:
+    done = mathrl(f"eval --task arithmetic {options}")
+    assert done.exit_code != 0
+    assert message in str(done.exception) + done.output
+
+
+def test_k_beyond_what_is_recorded(mathrl: Callable[[str], Result]) -> None:
+    done = mathrl("eval --task gsm8k --data problems.jsonl --completions before.jsonl -k 8")
+    assert "pass@8 needs at least 8 samples of every problem, but one has 1" in str(done.exception)

@@ -43,6 +43,15 @@ def test_a_preset_sets_prompt_stops_limit_and_rule(capsys: pytest.CaptureFixture
     assert set(entry["rules"]) == {"deepseek"}
     assert entry["rules"]["deepseek"]["n_samples"] == 1
     assert "accuracy" in entry
+    with pytest.raises(SystemExit) as verified:
+        main(["verify", "run"])
+    assert not verified.value.code
+    entry["rules"]["deepseek"]["accuracy"] = 0.75
+    Path("run/results.json").write_text(json.dumps({"gsm8k": entry}))
+    with pytest.raises(SystemExit) as tampered:
+        main(["verify", "run"])
+    assert tampered.value.code
+    assert "results.json: rules not what the samples give" in capsys.readouterr().out
 
 
 def test_stop_words_reach_the_engine(capsys: pytest.CaptureFixture[str]) -> None:

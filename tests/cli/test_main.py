@@ -89,7 +89,7 @@ def test_debug_shows_the_traceback(here):
 def test_an_unforeseen_fault_is_not_hidden(monkeypatch):
     from mathrl.cli import tasks
 
-    def broken():
+    def broken(**options):
         raise ZeroDivisionError
 
     monkeypatch.setattr(tasks.command, "callback", broken)

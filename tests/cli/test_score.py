@@ -434,6 +434,19 @@ def test_ctrl_c_keeps_what_was_done(mathrl: Run, monkeypatch: pytest.MonkeyPatch
     assert Path("x.scores.jsonl").read_bytes() == Path("straight.jsonl").read_bytes()
 
 
+def test_known_answers_are_read_as_those_of_problems(mathrl: Run) -> None:
+    write(
+        "x.jsonl",
+        [
+            {"completion": "#### 3244047.1", "answer": 3244047.0999999996},
+            {"completion": "#### 14053029.67", "answer": "14053029.666666666"},
+            {"completion": "#### 5", "answer": "-"},
+        ],
+    )
+    mathrl("score x.jsonl")
+    assert [row["status"] for row in scores()] == ["correct", "correct", "gold_unparseable"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_run_goes_on_to_the_same_file(mathrl: Run, number: signal.Signals) -> None:
     write("x.jsonl", ROWS * 40_000)

@@ -82,13 +82,13 @@ def test_the_list_gives_a_reason_for_each_row_and_stays_short() -> None:
 
 def evaluated(folder: Path, *options: str) -> dict[str, Any]:
     line = [
-        "eval", "--task", "gsm8k", "--data", str(DATA / "math_test.jsonl"),
+        "eval", "--task", "math", "--data", str(DATA / "math_test.jsonl"),
         "--completions", str(COMPLETIONS / "math_qwen_rm_example_n8.jsonl"),
         "--reward-column", "rm_score", "--out", str(folder), *options,
     ]  # fmt: skip
     done = CliRunner().invoke(group, line, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    entry: dict[str, Any] = json.loads((folder / "results.json").read_text())["gsm8k"]
+    entry: dict[str, Any] = json.loads((folder / "results.json").read_text())["math"]
     return entry
 
 

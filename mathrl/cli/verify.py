@@ -1,0 +1,64 @@
+"""``mathrl verify``: derive every reported number of a run again.
+
+mathrl verify runs/gsm8k-policy
+"""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from mathrl.evals.verify import Check
+
+FAILED = 1
+"""Exit code where something does not come out the same."""
+
+
+@click.command("verify")
+@click.argument("run")
+@click.option("--model", help="Also check that the samples are of this policy: folder or hub id.")
+@click.option("--data", help="Also check the problems and answers against this file or data set.")
+@click.pass_context
+def command(context: click.Context, /, run: str, model: str | None, data: str | None) -> None:
+    """Check a run folder: its problems, samples, verdicts and every number of results.json.
+
+    Ends with exit code 1 where anything was changed after the run.
+    """
+    from mathrl.evals.verify import verify_policy, verify_run
+
+    checks = verify_run(run)
+    if model is not None:
+        from mathrl.engines.local import LocalEngine
+        from mathrl.policy import load_policy
+
+        checks += verify_policy(run, LocalEngine(load_policy(model)).fingerprint)
+    if data is not None:
+        checks += _data_checks(run, data)
+    _print(checks)
+    if any(check.fault for check in checks):
+        click.echo(f"\n{run}: changed after the run, or damaged", err=True)
+        context.exit(FAILED)
+    click.echo(f"\n{run}: every number is what its samples give")
+
+
+def _data_checks(run: str, data: str) -> "list[Check]":
+    from pathlib import Path
+
+    from mathrl.data import load_problems
+    from mathrl.evals.folder import read_entries
+    from mathrl.evals.verify import verify_data
+
+    problems = load_problems(data)
+    return [verify_data(run, task, problems) for task in read_entries(Path(run))]
+
+
+def _print(checks: "list[Check]") -> None:
+    from rich.table import Table
+
+    from mathrl.evals.display import console
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for check in checks:
+        mark = "FAILED" if check.fault else "ok"
+        table.add_row(check.task, check.name, mark, check.fault or check.note)
+    console().print(table)
