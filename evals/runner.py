@@ -6,8 +6,10 @@ as it does inside a training loop.
 """
 
 import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -57,16 +59,18 @@ def evaluate(
     _check(problems, engine, num_samples)
     plan = _plan(task, problems, engine, prompts, params, num_samples, seed)
     outcomes: defaultdict[str, list[SampleOutcome]] = defaultdict(list)
-    for planned, completion, is_stored in _completions(plan, engine, params, store):
-        outcome = SampleOutcome(
-            sample_index=planned.key.sample_index,
-            completion=completion,
-            score=_score(planned, completion, store),
-            is_stored=is_stored,
-        )
-        outcomes[planned.problem.id].append(outcome)
-        if on_sample is not None:
-            on_sample(planned.problem, outcome)
+    # closed by name: after Ctrl-C nothing more is asked of an engine, or paid for
+    with closing(_completions(plan, engine, params, store)) as completions:
+        for planned, completion, is_stored in completions:
+            outcome = SampleOutcome(
+                sample_index=planned.key.sample_index,
+                completion=completion,
+                score=_score(planned, completion, store),
+                is_stored=is_stored,
+            )
+            outcomes[planned.problem.id].append(outcome)
+            if on_sample is not None:
+                on_sample(planned.problem, outcome)
     covered = [
         ProblemOutcome.from_samples(problem.id, outcomes[problem.id])
         for problem in problems
@@ -117,8 +121,12 @@ def _plan(
     for problem in problems:
         text = prompts.text(problem)
         ids = prompts.ids(text) if engine.capabilities.token_ids else None
+        messages = prompts.messages(problem) if engine.capabilities.messages else None
+        sent = f"{text}\0{ids}"
+        if messages is not None:
+            sent = json.dumps([[message.role, message.content] for message in messages])
         prompt_hash = hashlib.blake2b(
-            f"{text}\0{ids}".encode("utf-8", "surrogatepass"), digest_size=16
+            sent.encode("utf-8", "surrogatepass"), digest_size=16
         ).hexdigest()
         for index in range(samples_to_ask(engine, problem, num_samples)):
             request = SampleRequest(
@@ -126,6 +134,7 @@ def _plan(
                 sample_index=index,
                 prompt=text,
                 prompt_ids=ids,
+                messages=messages,
                 seed=sample_seed(seed, 0, problem.id, index),
             )
             key = SampleKey(
@@ -143,7 +152,7 @@ def _plan(
 
 def _completions(
     plan: list[_Planned], engine: Engine, params: SamplingParams, store: SampleStore | None
-) -> Iterator[tuple[_Planned, Completion, bool]]:
+) -> Generator[tuple[_Planned, Completion, bool], None, None]:
     """Yield ``(planned, completion, is_stored)``: the stored ones, then new ones as they finish."""
     missing = []
     for planned in plan:

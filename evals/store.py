@@ -21,7 +21,7 @@ from typing import Any
 
 from mathrl.engines import SamplingParams
 from mathrl.errors import DataError, StorageError
-from mathrl.schema import Completion, Score
+from mathrl.schema import Completion, Score, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -102,11 +102,15 @@ class SampleStore:
         digest = key.digest()
         if digest in self._samples:
             return
-        kept = {
+        kept: dict[str, Any] = {
             "text": completion.text,
             "token_ids": completion.token_ids,
             "finish_reason": completion.finish_reason,
         }
+        if completion.reasoning is not None:
+            kept["reasoning"] = completion.reasoning
+        if completion.usage is not None:
+            kept["usage"] = asdict(completion.usage)
         self._append("samples", {"key": digest, **asdict(key), "completion": kept})
         self._samples[digest] = completion
 
@@ -185,6 +189,8 @@ def _completion(record: dict[str, Any]) -> Completion:
         text=kept["text"],
         token_ids=None if ids is None else tuple(ids),
         finish_reason=kept["finish_reason"],
+        reasoning=kept.get("reasoning"),
+        usage=Usage(**kept["usage"]) if "usage" in kept else None,
     )
 
 

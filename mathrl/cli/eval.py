@@ -6,13 +6,22 @@ mathrl eval --task gsm8k --data gsm8k_test.jsonl --completions completions.jsonl
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mathrl.cli import INTERRUPTED
+from mathrl.cli.eval_engine import (
+    EngineKind,
+    EngineOptions,
+    engine_options,
+    open_sampler,
+    split_options,
+    usage_notes,
+)
 from mathrl.cli.eval_view import EvalView
 from mathrl.errors import ConfigError
 from mathrl.files import write_whole
@@ -30,7 +39,8 @@ class EvalOptions:
 
     task: str
     model: str | None
-    engine: Literal["local", "recorded"] | None
+    engine: EngineKind | None
+    engine_options: EngineOptions
     data: str | None
     question_column: str | None
     answer_column: str | None
@@ -50,8 +60,8 @@ class EvalOptions:
     def __post_init__(self) -> None:
         if self.engine == "recorded" and self.completions is None:
             raise ConfigError("--engine recorded needs --completions FILE")
-        if self.engine == "local" and self.completions is not None:
-            raise ConfigError("--completions replays a file; leave --engine local out")
+        if self.engine not in (None, "recorded") and self.completions is not None:
+            raise ConfigError(f"--completions replays a file; leave --engine {self.engine} out")
         if self.completions is not None and self.num_few_shot:
             raise ConfigError("recorded completions had their prompt: leave --num-few-shot out")
         if self.completions is None and self.model is None and self.task != "arithmetic":
@@ -63,6 +73,7 @@ class EvalOptions:
     def resolved(self, task: "Task") -> "EvalOptions":
         """The same config with every default filled in."""
         is_recorded = self.completions is not None
+        kind = "recorded" if is_recorded else self.engine_options.kind(self.engine, self.model)
         num_samples = self.num_samples or (None if is_recorded else 1)
         name = Path(self.completions).stem if self.completions else _model_name(self.model)
         template = (self.template or task.template).replace("\\n", "\n")
@@ -72,7 +83,7 @@ class EvalOptions:
             temperature = 1.0
         return dataclasses.replace(
             self,
-            engine="recorded" if is_recorded else "local",
+            engine=kind,
             data=self.data or task.data,
             num_samples=num_samples,
             temperature=0.0 if is_recorded else temperature,
@@ -94,11 +105,9 @@ def _model_name(model: str | None) -> str:
 
 @click.command("eval")
 @click.option("--task", required=True, help="What to evaluate on; `mathrl tasks` lists all.")
-@click.option("--model", help="Model folder or hub id; the embedded tiny policy by default.")
 @click.option(
-    "--engine",
-    type=click.Choice(["local", "recorded"]),
-    help="Who samples: this process, or a file. [default: recorded with --completions, else local]",
+    "--model",
+    help="Model folder or hub id, or an API's name for it; the embedded tiny policy by default.",
 )
 @click.option("--data", help="Problems: local file or hub id. [default: the task's]")
 @click.option("--question-column", help="Column of --data with the question.")
@@ -136,6 +145,7 @@ def _model_name(model: str | None) -> str:
 )
 @click.option("--few-shot-data", help="Where they come from. [default: the task's train split]")
 @click.option("--out", help="Run folder. [default: runs/<task>-<model or file>]")
+@engine_options
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
     """Evaluate a model, or completions that it wrote earlier.
@@ -146,7 +156,8 @@ def command(context: click.Context, /, **options: Any) -> None:
     from mathrl.evals import get_task
 
     task = get_task(options["task"])
-    config = EvalOptions(**options).resolved(task)
+    own, engine_options = split_options(options)
+    config = EvalOptions(**own, engine_options=engine_options).resolved(task)
     view = EvalView()
     try:
         result = _evaluate(task, config, view)
@@ -177,9 +188,9 @@ def _evaluate(task: "Task", config: EvalOptions, view: EvalView) -> "EvalResult"
         answer_column=config.answer_column,
         limit=config.limit,
     )
-    engine, prompts = _engine(task, config, problems)
+    engine, prompts = open_sampler(task, config, problems)
     folder = Path(config.out or "")
-    with SampleStore(folder) as store:
+    with closing(engine), SampleStore(folder) as store:
         _describe_run(folder, config, engine, prompts, problems)
         view.start(sum(samples_to_ask(engine, p, config.num_samples) for p in problems))
         result = evaluate(
@@ -193,39 +204,9 @@ def _evaluate(task: "Task", config: EvalOptions, view: EvalView) -> "EvalResult"
             store=store,
             on_sample=lambda _, sample: view.add(is_stored=sample.is_stored),
         )
-    engine.close()
+    view.notes = usage_notes(engine, result, config.engine_options)
     save_result(folder, result)
     return result
-
-
-def _engine(
-    task: "Task", config: EvalOptions, problems: "Sequence[Problem]"
-) -> "tuple[Engine, PromptBuilder]":
-    from mathrl.data import load_problems
-    from mathrl.prompts import PromptBuilder, PromptConfig
-
-    prompt = PromptConfig(
-        template=config.template or task.template,
-        system=config.system,
-        num_few_shot=config.num_few_shot,
-        chat=task.chat,
-    )
-    examples = []
-    if config.num_few_shot:
-        examples = load_problems(config.few_shot_data or task.data, split="train")
-    if config.completions is not None:
-        from mathrl.engines.recorded import RecordedEngine
-
-        column = config.completion_column
-        recorded = RecordedEngine(config.completions, problems, completion_column=column)
-        return recorded, PromptBuilder(prompt, examples=examples)
-
-    from mathrl.engines.local import LocalEngine
-    from mathrl.policy import load_policy
-
-    policy = load_policy(config.model)
-    prompts = PromptBuilder(prompt, tokenizer=policy.tokenizer, examples=examples)
-    return LocalEngine(policy), prompts
 
 
 def _describe_run(
@@ -250,5 +231,10 @@ def _describe_run(
         "seed": config.seed,
     }
     write_manifest(folder, facts)
-    known = {key: value for key, value in dataclasses.asdict(config).items() if value is not None}
-    write_whole(folder / "config.toml", tomli_w.dumps(known))
+    write_whole(folder / "config.toml", tomli_w.dumps(_known(dataclasses.asdict(config))))
+
+
+def _known(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that have a value, those of nested sections too: TOML has no null."""
+    found = {key: _known(v) if isinstance(v, dict) else v for key, v in settings.items()}
+    return {key: value for key, value in found.items() if value not in (None, {}, ())}
