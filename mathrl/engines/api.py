@@ -160,10 +160,13 @@ class ApiEngine:
         num_workers = min(self.config.concurrency, len(call.waiting))
         limits = httpx2.Limits(max_connections=num_workers or 1)
         timeout = httpx2.Timeout(self.config.timeout_s, connect=CONNECT_S, pool=None)
-        async with finished, httpx2.AsyncClient(timeout=timeout, limits=limits) as client:
-            async with anyio.create_task_group() as group:
-                for _ in range(num_workers):
-                    group.start_soon(self._work, client, call, finished)
+        async with (
+            finished,
+            httpx2.AsyncClient(timeout=timeout, limits=limits) as client,
+            anyio.create_task_group() as group,
+        ):
+            for _ in range(num_workers):
+                group.start_soon(self._work, client, call, finished)
         if call.failure is not None:
             raise call.failure
 
@@ -192,7 +195,9 @@ class ApiEngine:
             except Fault as fault:
                 num_failures += 1
                 if num_failures > self.config.max_retries:
-                    raise self._error(f"failed {num_failures} times, the last time {fault}") from None
+                    raise self._error(
+                        f"failed {num_failures} times, the last time {fault}"
+                    ) from None
             else:
                 if completion is not None:
                     return completion

@@ -84,9 +84,7 @@ def open_engine(
     if config.urls:
         from mathrl.engines.served import ServedEngine
 
-        return ServedEngine(
-            policy, config, folder, is_pusher=is_first, has_logprobs=has_logprobs
-        )
+        return ServedEngine(policy, config, folder, is_pusher=is_first, has_logprobs=has_logprobs)
     from mathrl.engines.vllm import VLLMEngine
 
     return VLLMEngine(policy, config, has_logprobs=has_logprobs)

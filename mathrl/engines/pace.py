@@ -66,8 +66,8 @@ def backoff_s(num_failures: int, jitter: float) -> float:
         num_failures: 1 or more.
         jitter: In [0, 1]; spreads requests that failed together over half of the wait.
     """
-    doublings = min(num_failures - 1, 10)  # 2 ** 1000 is no float
-    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**doublings) * (0.5 + 0.5 * jitter)
+    doublings = min(num_failures - 1, 10)  # 2.0 ** 10000 is no float
+    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0**doublings) * (0.5 + 0.5 * jitter)
 
 
 def retry_after_s(header: str | None, now: datetime | None = None) -> float | None:

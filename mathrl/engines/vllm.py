@@ -35,9 +35,7 @@ ENVIRONMENT = {
 class VLLMEngine:
     """Samples through vLLM; ``sync`` must give it weights before the first sample."""
 
-    def __init__(
-        self, policy: Policy, config: EngineConfig, *, has_logprobs: bool = True
-    ) -> None:
+    def __init__(self, policy: Policy, config: EngineConfig, *, has_logprobs: bool = True) -> None:
         """Start vLLM with the policy's architecture and tokenizer.
 
         Args:
@@ -149,13 +147,12 @@ class VLLMEngine:
         try:
             from vllm import EngineArgs, LLMEngine
         except ImportError as error:
-            raise MissingExtraError(
-                "engine vllm needs vLLM: pip install 'mathrl[vllm]'"
-            ) from error
+            raise MissingExtraError("engine vllm needs vLLM: pip install 'mathrl[vllm]'") from error
         model, folder = self.policy.model, self._folder.name
         model.config.save_pretrained(folder)
         model.generation_config.save_pretrained(folder)
         self.policy.tokenizer.save_pretrained(folder)
+        has_gpu = torch.cuda.is_available()
         dtype = str(model.dtype) if self.config.dtype == "auto" else self.config.dtype
         try:
             return LLMEngine.from_engine_args(
@@ -166,8 +163,11 @@ class VLLMEngine:
                     max_model_len=self.max_positions,
                     logprobs_mode="processed_logprobs",  # those of the sampling distribution
                     gpu_memory_utilization=self.config.memory_fraction,
-                    enable_sleep_mode=self.config.sleep_level > 0 and torch.cuda.is_available(),
-                    enforce_eager=not torch.cuda.is_available(),
+                    enable_sleep_mode=self.config.sleep_level > 0 and has_gpu,
+                    enforce_eager=not has_gpu,
+                    # cut prompts rewind their seeds' generators, which those of a CPU cannot
+                    enable_chunked_prefill=has_gpu,
+                    max_num_batched_tokens=None if has_gpu else max(2048, self.max_positions),
                     distributed_executor_backend="external_launcher" if self._is_ranked else None,
                     disable_log_stats=True,
                 )
