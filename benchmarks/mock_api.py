@@ -75,6 +75,7 @@ class Handler(BaseHTTPRequestHandler):
     """One request."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, *_):
         """Print nothing."""
@@ -88,19 +89,17 @@ class Handler(BaseHTTPRequestHandler):
             server.headers.append(dict(self.headers))
             server.num_running += 1
             server.max_running = max(server.max_running, server.num_running)
-        try:
-            if server.gate is not None:
-                server.gate.wait()
-            if server.delay_s:
-                time.sleep(server.delay_s)
-            fault = server.next_fault()
-            if fault is None:
-                self.respond(asked)
-            else:
-                self.fail(fault)
-        finally:
-            with server.lock:
-                server.num_running -= 1
+        if server.gate is not None:
+            server.gate.wait()
+        if server.delay_s:
+            time.sleep(server.delay_s)
+        with server.lock:  # before the answer: the client may ask again at once
+            server.num_running -= 1
+        fault = server.next_fault()
+        if fault is None:
+            self.respond(asked)
+        else:
+            self.fail(fault)
 
     def respond(self, asked):
         """Answer as an API that works."""

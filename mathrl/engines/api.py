@@ -11,9 +11,9 @@ import hashlib
 import json
 import random
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
@@ -61,11 +61,27 @@ class _Call:
     waiting: deque[tuple[int, SampleRequest]]
     params: SamplingParams
     failure: EngineError | None = None
+    idle: set[anyio.CancelScope] = field(default_factory=set)
 
     def fail(self, error: EngineError) -> None:
-        """Ask for nothing more."""
+        """Ask for nothing more, and let nobody wait to ask."""
         self.waiting.clear()
         self.failure = self.failure or error
+        for scope in self.idle:
+            scope.cancel()
+
+    async def pause(self, wait: Awaitable[None]) -> None:
+        """Wait, but not beyond the failure of another request.
+
+        Raises:
+            EngineError: The failure of another request.
+        """
+        with anyio.CancelScope() as scope:
+            self.idle.add(scope)
+            await wait
+        self.idle.discard(scope)
+        if self.failure is not None:
+            raise self.failure
 
 
 class ApiEngine:
@@ -186,9 +202,7 @@ class ApiEngine:
     ) -> Completion:
         num_failures = 0
         while True:
-            await self._pace.turn()
-            if call.failure is not None:
-                raise call.failure
+            await call.pause(self._pace.turn())
             dialect = self.dialect
             try:
                 completion = await self._ask(client, call.params, request, dialect)
@@ -203,7 +217,7 @@ class ApiEngine:
                     return completion
                 continue  # refused in this dialect, and another one is known by now
             self.num_retries += 1
-            await self._pace.back_off(num_failures, random.random())
+            await call.pause(self._pace.back_off(num_failures, random.random()))
 
     async def _ask(
         self,
