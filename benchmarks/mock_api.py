@@ -15,10 +15,11 @@ import socket
 import struct
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 FAULTS = ("429", "429-after", "500", "drop", "cut", "garbage", "empty", "error")
-"""What ``Faults`` draws from; ``hang`` is asked for by name alone, as it needs a time-out."""
+"""What is drawn from; ``hang`` and ``trickle`` need a time-out, and are asked for by name alone."""
 KEY = "sk-right"
 
 
@@ -132,13 +133,19 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "hang":
             self.connection.settimeout(None)
             self.rfile.read(1)  # until the client hangs up
+        elif fault == "trickle":
+            self.answer(b" ", length=10**9)
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b" ")
+                    time.sleep(0.01)
         elif fault == "drop":
             linger = struct.pack("ii", 1, 0)  # a reset instead of an end
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.close_connection = True
             self.connection.close()
         elif fault == "cut":
-            self.answer({"choices": ["…" * 100]}, sent=40)
+            self.answer(b'{"choices": [', length=1000)
             self.close_connection = True
         elif fault == "garbage":
             self.answer(b"<html>Bad gateway \x1b[31m</html>")
@@ -151,15 +158,15 @@ class Handler(BaseHTTPRequestHandler):
             headers = {"Retry-After": "0.02" if after == "after" else after} if after else {}
             self.answer({"error": {"message": f"told with {status}"}}, int(status), headers)
 
-    def answer(self, body, status=200, headers=(), sent=None):
-        """Send a body, or only its first bytes under the whole length."""
+    def answer(self, body, status=200, headers=(), length=None):
+        """Send a body, and promise more than it has where ``length`` says so."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         for name, value in dict(headers).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Length", str(length or len(data)))
         self.end_headers()
-        self.wfile.write(data[:sent])
+        self.wfile.write(data)
 
 
 def drawn_faults(rate, seed):

@@ -64,8 +64,7 @@ class _Call:
     idle: set[anyio.CancelScope] = field(default_factory=set)
 
     def fail(self, error: EngineError) -> None:
-        """Ask for nothing more, and let nobody wait to ask."""
-        self.waiting.clear()
+        """Ask for nothing more: nobody gets another turn."""
         self.failure = self.failure or error
         for scope in self.idle:
             scope.cancel()

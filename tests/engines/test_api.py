@@ -113,8 +113,9 @@ def test_what_may_pass_is_asked_again(api, open_engine, fault):
     assert [body["seed"] for body in api.asked[1:4]] == [api.asked[1]["seed"]] * 3
 
 
-def test_a_server_that_does_not_answer_is_asked_again(api, open_engine):
-    api.faults = ["hang"]
+@pytest.mark.parametrize("fault", ["hang", "trickle"])
+def test_a_server_that_comes_to_no_end_is_asked_again(api, open_engine, fault):
+    api.faults = [fault]
     engine, asked = open_engine(timeout_s=0.2), requests(1, 1)
     assert_right(sample(engine, asked), asked)
     assert engine.num_retries == 1
@@ -176,7 +177,7 @@ def test_no_quota_is_not_waited_for(api, open_engine, monkeypatch):
     assert len(api.asked) == 1
 
 
-def quota_answer(self, body, status=200, headers=(), sent=None):
+def quota_answer(self, body, status=200, headers=(), length=None):
     data = json.dumps({"error": {"message": "no", "code": "insufficient_quota"}}).encode()
     self.send_response(429)
     self.send_header("Content-Length", str(len(data)))

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from mathrl.cli import group
+from tests.vllm.conftest import RunningServer
 
 pytest.importorskip("vllm", reason="vLLM is not installed: make test-vllm makes its environment")
 
@@ -34,3 +35,13 @@ def test_many_seeded_prompts_fit_and_are_found_again(tmp_path):
     again, shown = evaluated("--engine vllm -n 4", tmp_path)
     assert again == found
     assert "400 samples were in the run folder already" in shown
+
+
+def test_a_server_on_a_cpu_needs_whole_prompts(tmp_path):
+    server = RunningServer("--no-enable-chunked-prefill")
+    try:
+        url = server.wait().url
+        found, _ = evaluated(f"--engine-url {url} -n 4", tmp_path)
+    finally:
+        server.kill()
+    assert found["n_samples"] == 400
