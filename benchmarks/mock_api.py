@@ -18,6 +18,8 @@ import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import click
+
 FAULTS = ("429", "429-after", "500", "drop", "cut", "garbage", "empty", "error")
 """What is drawn from; ``hang`` and ``trickle`` need a time-out, and are asked for by name alone."""
 KEY = "sk-right"
@@ -184,7 +186,7 @@ def main():
     arguments = parser.parse_args()
     api = MockApi(arguments.port)
     api.draw_fault = drawn_faults(arguments.fault_rate, arguments.seed)
-    print(f"--base-url {api.url}")  # noqa: T201 - a script of its own
+    click.echo(f"--base-url {api.url}")
     try:
         threading.Event().wait()
     except KeyboardInterrupt:

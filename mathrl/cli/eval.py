@@ -73,7 +73,7 @@ class EvalOptions:
     def resolved(self, task: "Task") -> "EvalOptions":
         """The same config with every default filled in."""
         is_recorded = self.completions is not None
-        kind = "recorded" if is_recorded else self.engine_options.kind(self.engine, self.model)
+        kind = self.engine_options.kind("recorded" if is_recorded else self.engine, self.model)
         num_samples = self.num_samples or (None if is_recorded else 1)
         name = Path(self.completions).stem if self.completions else _model_name(self.model)
         template = (self.template or task.template).replace("\\n", "\n")
@@ -156,8 +156,8 @@ def command(context: click.Context, /, **options: Any) -> None:
     from mathrl.evals import get_task
 
     task = get_task(options["task"])
-    own, engine_options = split_options(options)
-    config = EvalOptions(**own, engine_options=engine_options).resolved(task)
+    own, of_engines = split_options(options)
+    config = EvalOptions(**own, engine_options=of_engines).resolved(task)
     view = EvalView()
     try:
         result = _evaluate(task, config, view)

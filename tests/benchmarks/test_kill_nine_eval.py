@@ -16,7 +16,7 @@ def test_no_stored_sample_is_lost_or_asked_twice(engine: str, tmp_path: Path) ->
     done = subprocess.run(
         [
             *(sys.executable, "benchmarks/kill_nine_eval.py", "--engine", engine),
-            *("--kills", "3", "--problems", "60", "--out", str(tmp_path)),
+            *("--kills", "2", "--problems", "30", "--out", str(tmp_path)),
         ],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -24,4 +24,4 @@ def test_no_stored_sample_is_lost_or_asked_twice(engine: str, tmp_path: Path) ->
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "240 of 240 samples: 0 lost, 0 stored twice; results.json identical" in done.stdout
+    assert "120 of 120 samples: 0 lost, 0 stored twice; results.json identical" in done.stdout

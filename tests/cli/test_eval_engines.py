@@ -17,6 +17,8 @@ from benchmarks.mock_api import KEY, MockApi
 from mathrl.cli import group
 from mathrl.cli.eval_engine import EngineOptions
 from mathrl.errors import ConfigError, EngineError
+from mathrl.policy import load_policy
+from tests.engines.fake_server import FakeServer
 
 LINE = "eval --task arithmetic --limit 3 -n 2 --model mock --out run"
 
@@ -161,6 +163,23 @@ def test_ctrl_c_ends_at_once_and_keeps_what_is_stored(tmp_path: Path, api: MockA
     assert b"samples are kept in run; the same command goes on from there" in told
 
 
+def test_servers_give_the_local_engines_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server = FakeServer(load_policy(device="cpu"))
+    line = "eval --task arithmetic --limit 3 -n 2 --max-new-tokens 40 --out"
+    try:
+        for words in (f"{line} local", f"{line} served --engine-url {server.url}"):
+            done = CliRunner().invoke(group, words.split())
+            assert done.exit_code == 0, done.output
+    finally:
+        server.stop()
+    assert len(server.asked) == 6
+    results = [Path(name, "results.json").read_text() for name in ("local", "served")]
+    assert results[0] == results[1]
+
+
 @pytest.mark.parametrize(
     ("options", "kind"),
     [
@@ -186,6 +205,7 @@ def test_options_name_the_engine(options: dict[str, object], kind: str) -> None:
         ("--base-url http://a/v1 --api-field n=4", "n follow from a run's own options"),
         ("--base-url a", "base_url must be like https://host/v1"),
         ("--engine api --completions c.jsonl", "leave --engine api out"),
+        ("--base-url http://a/v1 --completions c.jsonl", "not to --engine recorded"),
     ],
 )
 def test_mistakes_are_named(
