@@ -62,12 +62,7 @@ def evaluate(
     # closed by name: after Ctrl-C nothing more is asked of an engine, or paid for
     with closing(_completions(plan, engine, params, store)) as completions:
         for planned, completion, is_stored in completions:
-            outcome = SampleOutcome(
-                sample_index=planned.key.sample_index,
-                completion=completion,
-                score=_score(planned, completion, store),
-                is_stored=is_stored,
-            )
+            outcome = _graded(planned, completion, store, is_stored=is_stored)
             outcomes[planned.problem.id].append(outcome)
             if on_sample is not None:
                 on_sample(planned.problem, outcome)
@@ -171,6 +166,17 @@ def _completions(
         yield missing[index], completion, False
     if num_new != len(missing):
         raise RuntimeError(f"the engine gave {num_new} completions for {len(missing)} requests")
+
+
+def _graded(
+    planned: _Planned, completion: Completion, store: SampleStore | None, *, is_stored: bool
+) -> SampleOutcome:
+    return SampleOutcome(
+        sample_index=planned.key.sample_index,
+        completion=completion,
+        score=_score(planned, completion, store),
+        is_stored=is_stored,
+    )
 
 
 def _score(planned: _Planned, completion: Completion, store: SampleStore | None) -> Score:
