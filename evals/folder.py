@@ -258,6 +258,7 @@ def _asked(row: Mapping[str, Any]) -> AskedProblem:
         ),
         prompt=row["prompt"],
         prompt_ids=None,
+        messages=None,
         prompt_hash=row["prompt_hash"],
         num_samples=row["num_samples"],
     )

@@ -6,7 +6,7 @@ mathrl eval --task arithmetic -n 8 --shard 1/2     # and 2/2 in another process,
 """
 
 import dataclasses
-from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from mathrl.cli import INTERRUPTED
+from mathrl.cli.eval_engine import (
+    EngineKind,
+    EngineOptions,
+    engine_options,
+    open_sampler,
+    split_options,
+    usage_notes,
+)
 from mathrl.cli.eval_preset import preset_facts, preset_notes, preset_option, with_preset
 from mathrl.cli.eval_view import EvalView
 from mathrl.errors import ConfigError
@@ -23,8 +31,6 @@ if TYPE_CHECKING:
     from mathrl.engines import Engine
     from mathrl.evals import EvalResult, Task
     from mathrl.evals.runner import Verification
-    from mathrl.prompts import PromptBuilder
-    from mathrl.schema import Problem
 
 
 class ShardType(click.ParamType["tuple[int, int]"]):
@@ -49,7 +55,8 @@ class EvalOptions:
     task: str
     preset: str | None
     model: str | None
-    engine: Literal["local", "recorded"] | None
+    engine: EngineKind | None
+    engine_options: EngineOptions
     data: str | None
     question_column: str | None
     answer_column: str | None
@@ -66,6 +73,7 @@ class EvalOptions:
     limit: int | None
     template: str | None
     system: str
+    chat: Literal["auto", "on", "off"] | None
     num_few_shot: int
     few_shot_data: str | None
     out: str | None
@@ -73,8 +81,8 @@ class EvalOptions:
     def __post_init__(self) -> None:
         if self.engine == "recorded" and self.completions is None:
             raise ConfigError("--engine recorded needs --completions FILE")
-        if self.engine == "local" and self.completions is not None:
-            raise ConfigError("--completions replays a file; leave --engine local out")
+        if self.engine not in (None, "recorded") and self.completions is not None:
+            raise ConfigError(f"--completions replays a file; leave --engine {self.engine} out")
         if self.completions is None and (self.verdicts == "recorded" or self.reward_column):
             raise ConfigError("--verdicts recorded and --reward-column need --completions FILE")
         for k in self.k:
@@ -93,6 +101,7 @@ class EvalOptions:
     def resolved(self, task: "Task") -> "EvalOptions":
         """The same config with every default filled in."""
         is_recorded = self.completions is not None
+        kind = self.engine_options.kind("recorded" if is_recorded else self.engine, self.model)
         num_samples = self.num_samples or (None if is_recorded else 1)
         name = Path(self.completions).stem if self.completions else _model_name(self.model)
         # a shell cannot type a line break; in a task's own template, \n begins \neq
@@ -105,7 +114,7 @@ class EvalOptions:
             temperature = 1.0
         return dataclasses.replace(
             self,
-            engine="recorded" if is_recorded else "local",
+            engine=kind,
             data=self.data or task.data,
             question_column=self.question_column or columns[0] or None,
             answer_column=self.answer_column or columns[1] or None,
@@ -137,11 +146,9 @@ def _model_name(model: str | None) -> str:
     help="What to evaluate on: a name that `mathrl tasks` lists, or a .toml or .yaml file.",
 )
 @preset_option
-@click.option("--model", help="Model folder or hub id; the embedded tiny policy by default.")
 @click.option(
-    "--engine",
-    type=click.Choice(["local", "recorded"]),
-    help="Who samples: this process, or a file. [default: recorded with --completions, else local]",
+    "--model",
+    help="Model folder or hub id, or an API's name for it; the embedded tiny policy by default.",
 )
 @click.option("--data", help="Problems: local file or hub id. [default: the task's]")
 @click.option("--question-column", help="Column of --data with the question.")
@@ -191,6 +198,11 @@ def _model_name(model: str | None) -> str:
 @click.option("--template", help=r"Text around the question, with {prompt}; \n is a line break.")
 @click.option("--system", default="", help="System message.")
 @click.option(
+    "--chat",
+    type=click.Choice(["auto", "on", "off"]),
+    help="The model's chat template: where it has one, always, or never. [default: the task's]",
+)
+@click.option(
     "--num-few-shot",
     type=click.IntRange(min=0),
     default=0,
@@ -199,6 +211,7 @@ def _model_name(model: str | None) -> str:
 )
 @click.option("--few-shot-data", help="Where they come from. [default: the task's train split]")
 @click.option("--out", help="Run folder. [default: runs/<task>-<model or file>]")
+@engine_options
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
     """Evaluate a model, or completions that it wrote earlier.
@@ -209,7 +222,8 @@ def command(context: click.Context, /, **options: Any) -> None:
     from mathrl.evals import get_task
 
     task = get_task(options["task"])
-    given = EvalOptions(**options)
+    own, of_engines = split_options(options)
+    given = EvalOptions(**own, engine_options=of_engines)
     task = with_preset(task, given)
     config = given.resolved(task)
     view = EvalView()
@@ -246,33 +260,36 @@ def _evaluate(task: "Task", config: EvalOptions, view: EvalView) -> "EvalResult"
     )
     if config.limit is None and (note := task.size_note(len(problems), config.data or task.data)):
         click.echo(f"note: {note}")
-    engine, prompts = _engine(task, config, problems)
-    spec = specify(
-        task.name,
-        problems,
-        engine,
-        prompts,
-        params,
-        num_samples=config.num_samples,
-        seed=config.seed,
-    )
-    shard = None if config.shard is None else Shard(index=config.shard[0], count=config.shard[1])
-    view.start(spec.num_samples if shard is None else shard.of(spec).num_samples)
+    engine, prompts = open_sampler(task, config, problems)
     folder = Path(config.out or "")
-    result = evaluate_into(
-        folder,
-        spec,
-        engine,
-        _verification(config, engine),
-        facts={"engine": config.engine, **preset_facts(config.preset, task)},
-        ks=config.k or None,
-        shard=shard,
-        on_sample=lambda _, sample: view.add(is_stored=sample.is_stored),
-    )
-    engine.close()
+    with closing(engine):
+        spec = specify(
+            task.name,
+            problems,
+            engine,
+            prompts,
+            params,
+            num_samples=config.num_samples,
+            seed=config.seed,
+        )
+        shard = (
+            None if config.shard is None else Shard(index=config.shard[0], count=config.shard[1])
+        )
+        view.start(spec.num_samples if shard is None else shard.of(spec).num_samples)
+        result = evaluate_into(
+            folder,
+            spec,
+            engine,
+            _verification(config, engine),
+            facts={"engine": config.engine, **preset_facts(config.preset, task)},
+            ks=config.k or None,
+            shard=shard,
+            on_sample=lambda _, sample: view.add(is_stored=sample.is_stored),
+        )
     _save_config(folder, config)
+    view.notes = usage_notes(engine, result, config.engine_options)
     if config.preset is not None:
-        view.notes = [*view.notes, *preset_notes(folder, task.name)]
+        view.notes += preset_notes(folder, task.name)
     return result
 
 
@@ -290,45 +307,14 @@ def _verification(config: EvalOptions, engine: "Engine") -> "Verification":
     )
 
 
-def _engine(
-    task: "Task", config: EvalOptions, problems: "Sequence[Problem]"
-) -> "tuple[Engine, PromptBuilder]":
-    from mathrl.data import load_problems
-    from mathrl.prompts import PromptBuilder, PromptConfig
-
-    prompt = PromptConfig(
-        template=config.template or task.template,
-        system=config.system,
-        num_few_shot=config.num_few_shot,
-        chat=task.chat,
-    )
-    examples = []
-    if config.num_few_shot:
-        has_task_columns = config.few_shot_data in (None, task.few_shot_data)
-        examples = load_problems(
-            config.few_shot_data or task.data,
-            split="train",
-            question_column=(has_task_columns and task.question_column) or None,
-            answer_column=(has_task_columns and task.answer_column) or None,
-        )
-    if config.completions is not None:
-        from mathrl.engines.recorded import RecordedEngine
-
-        column = config.completion_column
-        recorded = RecordedEngine(config.completions, problems, completion_column=column)
-        return recorded, PromptBuilder(prompt, examples=examples)
-
-    from mathrl.engines.local import LocalEngine
-    from mathrl.policy import load_policy
-
-    policy = load_policy(config.model)
-    prompts = PromptBuilder(prompt, tokenizer=policy.tokenizer, examples=examples)
-    return LocalEngine(policy), prompts
-
-
 def _save_config(folder: Path, config: EvalOptions) -> None:
     import tomli_w
 
     settings = dataclasses.asdict(dataclasses.replace(config, shard=None))  # the same for all
-    known = {key: value for key, value in settings.items() if value not in (None, ())}
-    write_whole(folder / "config.toml", tomli_w.dumps(known))
+    write_whole(folder / "config.toml", tomli_w.dumps(_known(settings)))
+
+
+def _known(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that have a value, those of nested sections too: TOML has no null."""
+    found = {key: _known(v) if isinstance(v, dict) else v for key, v in settings.items()}
+    return {key: value for key, value in found.items() if value not in (None, {}, ())}

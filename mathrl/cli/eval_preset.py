@@ -67,6 +67,7 @@ def _check_alone(options: "EvalOptions") -> None:
     given = {
         "--template": options.template,
         "--system": options.system,
+        "--chat": options.chat,
         "--num-few-shot": options.num_few_shot,
         "--max-new-tokens": options.max_new_tokens,
     }
