@@ -18,7 +18,9 @@ from urllib.parse import quote
 
 from mathrl.engines import SamplingParams
 from mathrl.errors import DataError
-from mathrl.evals.results import EvalResult, drop_result, save_result
+from mathrl.evals.matrix import completions_of, grader_matrix
+from mathrl.evals.results import EvalResult, drop_result, save_entry
+from mathrl.evals.rules import get_rule
 from mathrl.evals.runner import Verification
 from mathrl.evals.spec import AskedProblem, EvalSpec
 from mathrl.evals.store import SampleStore
@@ -78,8 +80,8 @@ def finish_run(
     Raises:
         StorageError: The disk refused.
     """
-    save_result(folder, result)
     entries = read_entries(folder)
+    save_entry(folder, spec.task, figures_of(spec, result, entries[spec.task]))
     entries[spec.task] |= {
         "verified": {
             "verifier": _identity(verification.verifier),
@@ -89,6 +91,22 @@ def finish_run(
         "seal": {"samples": samples_hash(spec, store), "verdicts": verdicts_hash(result)},
     }
     _write_entries(folder, entries)
+
+
+def figures_of(spec: EvalSpec, result: EvalResult, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry of ``results.json``: the figures, and under ``rules`` those of a preset's rules.
+
+    Args:
+        spec: What was asked.
+        result: With its samples.
+        facts: The task's entry of the manifest.
+    """
+    names = facts.get("preset", {}).get("rules", ())
+    if not names:
+        return result.to_json()
+    problems = {asked.problem.id: asked.problem for asked in spec.asked}
+    matrix = grader_matrix(problems, completions_of(result), map(get_rule, names))
+    return result.to_json() | {"rules": {row.rule.name: row.to_json() for row in matrix.rows}}
 
 
 def read_entries(folder: Path) -> dict[str, Any]:
@@ -240,6 +258,7 @@ def _asked(row: Mapping[str, Any]) -> AskedProblem:
         ),
         prompt=row["prompt"],
         prompt_ids=None,
+        messages=None,
         prompt_hash=row["prompt_hash"],
         num_samples=row["num_samples"],
     )

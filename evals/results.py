@@ -5,7 +5,7 @@ Rates are fractions here and in the file; percent exists on screens only.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import isnan, nan
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from mathrl.evals.metrics import maj_at_k, pass_at_k
 from mathrl.evals.selection import best_of_k, weighted_vote
 from mathrl.evals.stats import Interval
 from mathrl.files import write_whole
-from mathrl.schema import Completion, Score
+from mathrl.schema import Completion, Score, Usage
 
 RESULTS_FILE = "results.json"
 CURVES = ("pass_at_k", "maj_at_k", "best_of_k", "weighted_vote_at_k")
@@ -162,7 +162,9 @@ class EvalResult:
     length_unit: Literal["tokens", "characters"]
     """``characters`` where a completion came without token ids."""
     completion_tokens: int | None
-    """Tokens of all samples; None where a completion came without ids."""
+    """Tokens of all samples; None where a completion came without ids or a count."""
+    usage: Usage | None
+    """What an API counted for all samples; None where none did."""
     problems: tuple[ProblemOutcome, ...]
     """In the order of the task."""
 
@@ -192,6 +194,7 @@ class EvalResult:
                 f"by_{field}": {label: _slice_to_json(part) for label, part in parts.items()}
                 for field, parts in self.slices.items()
             },
+            **({} if self.usage is None else {"usage": asdict(self.usage)}),
             "status": dict(self.status),
             "cues": dict(self.cues),
             "samples_of": {p.problem_id: p.n for p in self.problems},
@@ -220,6 +223,7 @@ class EvalResult:
                 name: {label: _slice_from_json(part) for label, part in parts.items()}
                 for name, parts in slices.items()
             },
+            usage=Usage(**entry["usage"]) if "usage" in entry else None,
             status=dict(entry["status"]),
             cues=dict(entry["cues"]),
             problems=tuple(
@@ -237,9 +241,19 @@ def save_result(folder: Path, result: EvalResult) -> None:
         StorageError: The disk refused.
         DataError: The file that is there is not a ``results.json``.
     """
+    save_entry(folder, result.task, result.to_json())
+
+
+def save_entry(folder: Path, task: str, entry: Mapping[str, Any]) -> None:
+    """Write an entry that holds more than ``EvalResult.to_json`` gives; else as ``save_result``.
+
+    Raises:
+        StorageError: The disk refused.
+        DataError: The file that is there is not a ``results.json``.
+    """
     path = folder / RESULTS_FILE
     entries = _read_entries(path) if path.exists() else {}
-    entries[result.task] = result.to_json()
+    entries[task] = dict(entry)
     write_whole(path, json.dumps(entries, indent=1, allow_nan=False) + "\n")
 
 

@@ -5,7 +5,8 @@ kept the moment it exists and found again by its key; without one the same code 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from mathrl.engines import Engine, SamplingParams
@@ -88,12 +89,14 @@ def run(
         DataError: No sample has a verdict.
     """
     outcomes: defaultdict[str, list[SampleOutcome]] = defaultdict(list)
-    for asked, key, completion, is_stored in _completions(spec, engine, store):
-        outcome = _outcome(verification, asked.problem, key, completion, store)
-        outcome = replace(outcome, is_stored=is_stored)
-        outcomes[asked.problem.id].append(outcome)
-        if on_sample is not None:
-            on_sample(asked.problem, outcome)
+    # closed by name: after Ctrl-C nothing more is asked of an engine, or paid for
+    with closing(_completions(spec, engine, store)) as completions:
+        for asked, key, completion, is_stored in completions:
+            outcome = _outcome(verification, asked.problem, key, completion, store)
+            outcome = replace(outcome, is_stored=is_stored)
+            outcomes[asked.problem.id].append(outcome)
+            if on_sample is not None:
+                on_sample(asked.problem, outcome)
     covered = [asked.problem for asked in spec.asked if asked.num_samples]
     return summarise(
         spec.task,
@@ -107,7 +110,7 @@ def run(
 
 def _completions(
     spec: EvalSpec, engine: Engine | None, store: SampleStore | None
-) -> Iterator[tuple[AskedProblem, SampleKey, Completion, bool]]:
+) -> Generator[tuple[AskedProblem, SampleKey, Completion, bool], None, None]:
     """Yield ``(…, completion, is_stored)``: the stored ones, then new ones as they finish."""
     missing = []
     for asked, key in spec.samples():
@@ -137,7 +140,9 @@ def _outcome(
     completion: Completion,
     store: SampleStore | None,
 ) -> SampleOutcome:
-    ids = completion.token_ids
+    num_tokens = None if completion.token_ids is None else len(completion.token_ids)
+    if num_tokens is None and completion.usage is not None:
+        num_tokens = completion.usage.completion_tokens
     reward = None
     if verification.reward is not None:
         reward = _score(verification.reward, problem, key, completion, store).value
@@ -145,7 +150,7 @@ def _outcome(
         sample_index=key.sample_index,
         completion=replace(completion, token_ids=None, logprobs=None),
         score=_score(verification.verifier, problem, key, completion, store),
-        num_tokens=None if ids is None else len(ids),
+        num_tokens=num_tokens,
         reward=reward,
     )
 

@@ -5,6 +5,7 @@ and an engine, kept in the run folder, and enough to find the same samples in th
 """
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from mathrl.engines.recorded import RecordedEngine
 from mathrl.errors import ConfigError, DataError
 from mathrl.evals.store import SampleKey
 from mathrl.prompts import PromptBuilder
-from mathrl.schema import Problem
+from mathrl.schema import Message, Problem
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +26,8 @@ class AskedProblem:
     """The rendered prompt."""
     prompt_ids: tuple[int, ...] | None
     """Its token ids; None for engines that read text, and in a spec that was read from a file."""
+    messages: tuple[Message, ...] | None
+    """What an API with a chat template of its own reads instead of the prompt."""
     prompt_hash: str
     num_samples: int
     """0 where a file of completions has none for it."""
@@ -114,6 +117,7 @@ def request_of(asked: AskedProblem, key: SampleKey) -> SampleRequest:
         sample_index=key.sample_index,
         prompt=asked.prompt,
         prompt_ids=asked.prompt_ids,
+        messages=asked.messages,
         seed=key.seed,
     )
 
@@ -123,7 +127,10 @@ def _ask(
 ) -> AskedProblem:
     text = prompts.text(problem)
     ids = prompts.ids(text) if engine.capabilities.token_ids else None
-    read = f"{text}\0{ids}".encode("utf-8", "surrogatepass")
+    messages = prompts.messages(problem) if engine.capabilities.messages else None
+    sent = f"{text}\0{ids}"
+    if messages is not None:
+        sent = json.dumps([[message.role, message.content] for message in messages])
     count = num_samples
     if isinstance(engine, RecordedEngine):
         recorded = engine.num_samples(problem.id)
@@ -133,6 +140,9 @@ def _ask(
         problem=problem,
         prompt=text,
         prompt_ids=ids,
-        prompt_hash=hashlib.blake2b(read, digest_size=16).hexdigest(),
+        messages=messages,
+        prompt_hash=hashlib.blake2b(
+            sent.encode("utf-8", "surrogatepass"), digest_size=16
+        ).hexdigest(),
         num_samples=count,
     )

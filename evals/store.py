@@ -25,7 +25,7 @@ from typing import Any
 
 from mathrl.engines import SamplingParams
 from mathrl.errors import DataError, StorageError
-from mathrl.schema import Completion, Score
+from mathrl.schema import Completion, Score, Usage
 
 SAMPLES, SCORES = "samples", "scores"
 logger = logging.getLogger(__name__)
@@ -132,11 +132,15 @@ class SampleStore:
         digest = key.digest()
         if digest in self._samples:
             return
-        kept = {
+        kept: dict[str, Any] = {
             "text": completion.text,
             "token_ids": completion.token_ids,
             "finish_reason": completion.finish_reason,
         }
+        if completion.reasoning is not None:
+            kept["reasoning"] = completion.reasoning
+        if completion.usage is not None:
+            kept["usage"] = asdict(completion.usage)
         record = {"key": digest, **asdict(key), "completion": kept}
         self._samples[digest] = self._append(SAMPLES, record)
 
@@ -225,6 +229,8 @@ def _completion(kept: dict[str, Any]) -> Completion:
         text=kept["text"],
         token_ids=None if ids is None else tuple(ids),
         finish_reason=kept["finish_reason"],
+        reasoning=kept.get("reasoning"),
+        usage=Usage(**kept["usage"]) if "usage" in kept else None,
     )
 
 

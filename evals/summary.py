@@ -11,7 +11,7 @@ from mathrl.evals.metrics import usual_ks
 from mathrl.evals.results import SLICES, EvalResult, ProblemOutcome, SampleOutcome, Slice
 from mathrl.evals.selection import has_few_subsets, vote_weights
 from mathrl.evals.stats import clustered_stderr, mean_interval
-from mathrl.schema import Problem
+from mathrl.schema import Problem, Usage
 
 Rates = dict[int, list[float]]
 """By k, one number a problem."""
@@ -74,6 +74,7 @@ def summarise(
         mean_length=characters if tokens is None else tokens / len(samples),
         length_unit="characters" if tokens is None else "tokens",
         completion_tokens=tokens,
+        usage=_usage(samples),
         problems=tuple(outcomes),
     )
 
@@ -151,3 +152,8 @@ def _truncated(samples: Sequence[SampleOutcome]) -> float | None:
 def _tokens(samples: Sequence[SampleOutcome]) -> int | None:
     counts = [sample.num_tokens for sample in samples if sample.num_tokens is not None]
     return sum(counts) if len(counts) == len(samples) else None
+
+
+def _usage(samples: Sequence[SampleOutcome]) -> Usage | None:
+    counts = [s.completion.usage for s in samples if s.completion.usage is not None]
+    return sum(counts, start=Usage()) if counts else None

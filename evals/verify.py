@@ -13,6 +13,7 @@ from typing import Any
 
 from mathrl.errors import DataError
 from mathrl.evals.folder import (
+    figures_of,
     load_spec,
     missing_samples,
     read_entries,
@@ -83,7 +84,7 @@ def _checks(folder: Path, task: str, facts: Mapping[str, Any]) -> Iterator[Check
         note=f"{verification.verifier.name}, {verification.verifier.fingerprint}",
     )
     yield _graded_again(spec, result, facts)
-    yield _figures(folder, result)
+    yield _figures(folder, result.task, figures_of(spec, result, facts))
 
 
 def _same(task: str, name: str, facts: Mapping[str, Any], found: Mapping[str, Any]) -> Check:
@@ -116,17 +117,16 @@ def _graded_again(spec: EvalSpec, result: EvalResult, facts: Mapping[str, Any]) 
     return Check(task=spec.task, name="verdicts", fault=fault, note=f"{len(samples)} graded again")
 
 
-def _figures(folder: Path, result: EvalResult) -> Check:
-    reported = load_entries(folder).get(result.task)
-    derived = result.to_json()
+def _figures(folder: Path, task: str, derived: Mapping[str, Any]) -> Check:
+    reported = load_entries(folder).get(task)
     name = "figures"
     if reported is None:
-        return Check(task=result.task, name=name, fault="results.json has no entry of the task")
+        return Check(task=task, name=name, fault="results.json has no entry of the task")
     wrong = [
         key for key in derived.keys() | reported.keys() if derived.get(key) != reported.get(key)
     ]
     fault = f"results.json: {', '.join(sorted(wrong))} not what the samples give" if wrong else ""
-    return Check(task=result.task, name=name, fault=fault, note=f"{len(derived)} derived again")
+    return Check(task=task, name=name, fault=fault, note=f"{len(derived)} derived again")
 
 
 def verify_policy(folder: str | Path, fingerprint: str) -> list[Check]:

@@ -1,11 +1,11 @@
 """From a problem to what the policy reads: template, system prompt, few-shot examples, chat."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mathrl.errors import ConfigError, DataError
-from mathrl.schema import Problem
+from mathrl.schema import Message, Problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -66,15 +66,20 @@ class PromptBuilder:
         if not self.is_chat:
             return self._plain(problem)
         assert self.tokenizer is not None, "a chat template comes with a tokenizer"
-        messages = [{"role": "system", "content": self.config.system}] if self.config.system else []
-        for shot in self.shots:
-            messages.append({"role": "user", "content": self._question(shot)})
-            messages.append({"role": "assistant", "content": str(shot.metadata["solution"])})
-        messages.append({"role": "user", "content": self._question(problem)})
         rendered = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
+            [asdict(message) for message in self.messages(problem)],
+            tokenize=False,
+            add_generation_prompt=True,
         )
         return str(rendered)
+
+    def messages(self, problem: Problem) -> tuple[Message, ...]:
+        """The prompt as turns: what a chat template or a chat API reads."""
+        turns = [Message(role="system", content=self.config.system)] if self.config.system else []
+        for shot in self.shots:
+            turns.append(Message(role="user", content=self._question(shot)))
+            turns.append(Message(role="assistant", content=str(shot.metadata["solution"])))
+        return (*turns, Message(role="user", content=self._question(problem)))
 
     def ids(self, text: str) -> tuple[int, ...] | None:
         """The token ids of a rendered prompt; None without a tokenizer.

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-FinishReason = Literal["stop", "length"]
-"""``stop``: the model ended by itself; ``length``: it was cut at the token limit."""
+FinishReason = Literal["stop", "length", "content_filter"]
+"""``stop``: the model ended by itself; ``length``: it was cut at the token limit;
+``content_filter``: an API withheld the rest, or all of it."""
 
 Status = Literal[
     "correct",
@@ -35,18 +36,49 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """Tokens that an API counted; ``completion_tokens`` include the ``reasoning_tokens``."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+    def cost(self, price_in: float, price_out: float) -> float:
+        """What the tokens cost, at prices for a million tokens of the prompt and completion."""
+        return (self.prompt_tokens * price_in + self.completion_tokens * price_out) / 1e6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Completion:
     """What a policy wrote for one prompt.
 
     ``token_ids`` are the sampled ids, the end-of-sequence id included where one was sampled;
     ``logprobs`` their log-probabilities under the sampling distribution (temperature applied).
-    Recorded files and text-only servers have neither; trainers refuse that.
+    Recorded files and text-only servers have neither; trainers refuse that. An API may tell the
+    ``reasoning`` that came before the text, which is never graded, and count tokens (``usage``).
     """
 
     text: str
     token_ids: tuple[int, ...] | None = None
     logprobs: tuple[float, ...] | None = None
     finish_reason: FinishReason | None = None
+    reasoning: str | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -59,7 +59,7 @@ def task_yaml(task: Task, num_samples: int, temperature: float) -> str:
         for name in _metric_names(usual_ks(num_samples))
     ]
     generation = {
-        "until": [],  # left out, lm-eval would stop at the first empty line
+        "until": list(task.stop),  # left out, lm-eval would stop at the first empty line
         "max_gen_toks": task.max_new_tokens,  # left out, it would cut at 256 tokens
         "do_sample": temperature > 0,
         "temperature": temperature,

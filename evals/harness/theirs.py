@@ -85,7 +85,6 @@ class HarnessTask:
             for place, doc in self._docs.items()
         ]
         settings = self._task.config.generation_kwargs
-        self.stop = tuple(text for text in _as_list(settings.get("until")) if text)
         self.temperature = float(settings.get("temperature") or 0.0)
         if not settings.get("do_sample", self.temperature > 0):
             self.temperature = 0.0
@@ -99,6 +98,7 @@ class HarnessTask:
             template="{prompt}",
             num_few_shot=self._task.config.num_fewshot,
             chat="off",
+            stop=tuple(text for text in _as_list(settings.get("until")) if text),
             max_new_tokens=int(settings.get("max_gen_toks") or MAX_NEW_TOKENS),
         )
 
@@ -120,7 +120,7 @@ class HarnessTask:
             ConfigError: The tokenizer has no chat template.
         """
         if is_chat and getattr(tokenizer, "chat_template", None) is None:
-            raise ConfigError("--apply-chat-template: the tokenizer has no chat template")
+            raise ConfigError("--chat on: the tokenizer has no chat template")
 
         def chat(messages: list[dict[str, str]], *, add_generation_prompt: bool = True) -> str:
             assert tokenizer is not None, "checked above"

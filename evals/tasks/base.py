@@ -63,6 +63,8 @@ class Task:
     """Cap on a completion; a lower one cuts reasoning short, which shows in the truncated rate."""
     chat: Literal["auto", "on", "off"] = "auto"
     """Use the tokenizer's chat template: where there is one, always, or never."""
+    stop: tuple[str, ...] = ()
+    """Strings that end a completion, besides the model's own end of sequence."""
     question_column: str = ""
     """Column with the question, if it has none of the usual names."""
     answer_column: str = ""

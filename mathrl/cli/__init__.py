@@ -21,6 +21,7 @@ COMMANDS = (
     "demo",
     "eval",
     "compare",
+    "matrix",
     "verify",
     "rescore",
     "contamination",

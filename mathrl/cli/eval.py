@@ -7,7 +7,7 @@ mathrl eval --engine lm-eval --task gsm8k_cot --model MODEL
 """
 
 import dataclasses
-from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from mathrl.cli import INTERRUPTED
+from mathrl.cli.eval_engine import (
+    EngineKind,
+    EngineOptions,
+    engine_options,
+    open_sampler,
+    split_options,
+    usage_notes,
+)
+from mathrl.cli.eval_preset import preset_notes, preset_option
 from mathrl.cli.eval_source import HARNESS_PREFIX, LM_EVAL, EvalSource, open_source
 from mathrl.cli.eval_view import EvalView
 from mathrl.errors import ConfigError
@@ -24,8 +33,6 @@ if TYPE_CHECKING:
     from mathrl.engines import Engine
     from mathrl.evals import EvalResult
     from mathrl.evals.runner import Verification
-    from mathrl.prompts import PromptBuilder
-    from mathrl.schema import Problem
 
 
 class ShardType(click.ParamType["tuple[int, int]"]):
@@ -48,8 +55,10 @@ class EvalOptions:
     """The options of one evaluation; None means the default that the help text names."""
 
     task: str
+    preset: str | None
     model: str | None
-    engine: Literal["local", "recorded", "lm-eval"] | None
+    engine: EngineKind | None
+    engine_options: EngineOptions
     data: str | None
     question_column: str | None
     answer_column: str | None
@@ -66,17 +75,17 @@ class EvalOptions:
     limit: int | None
     template: str | None
     system: str
+    chat: Literal["auto", "on", "off"] | None
     num_few_shot: int | None
     few_shot_data: str | None
     include_path: str | None
-    apply_chat_template: bool
     out: str | None
 
     def __post_init__(self) -> None:
         if self.engine == "recorded" and self.completions is None:
             raise ConfigError("--engine recorded needs --completions FILE")
-        if self.engine == "local" and self.completions is not None:
-            raise ConfigError("--completions replays a file; leave --engine local out")
+        if self.engine not in (None, "recorded") and self.completions is not None:
+            raise ConfigError(f"--completions replays a file; leave --engine {self.engine} out")
         if self.completions is None and (self.verdicts == "recorded" or self.reward_column):
             raise ConfigError("--verdicts recorded and --reward-column need --completions FILE")
         for k in self.k:
@@ -89,8 +98,8 @@ class EvalOptions:
 
     @property
     def is_harness(self) -> bool:
-        """The task is one of lm-eval's: ``--engine lm-eval``, or ``--task lm-eval:NAME``."""
-        return self.engine == LM_EVAL or self.task.startswith(HARNESS_PREFIX)
+        """The task is one of lm-eval's."""
+        return self.task.startswith(HARNESS_PREFIX)
 
     def resolved(self, source: EvalSource) -> "EvalOptions":
         """The same config with every default filled in.
@@ -105,6 +114,7 @@ class EvalOptions:
                 f"task {task.name} needs --model or --completions: the embedded policy does "
                 "arithmetic only"
             )
+        kind = self.engine_options.kind("recorded" if is_recorded else self.engine, self.model)
         num_samples = self.num_samples or (None if is_recorded else source.num_samples)
         name = Path(self.completions).stem if self.completions else _model_name(self.model)
         # a shell cannot type a line break; in a task's own template, \n begins \neq
@@ -119,8 +129,8 @@ class EvalOptions:
         columns = (task.question_column, task.answer_column) if self.data is None else ("", "")
         return dataclasses.replace(
             self,
-            task=f"{HARNESS_PREFIX}{task.name}" if self.is_harness else task.name,
-            engine="recorded" if is_recorded else "local",
+            task=f"{HARNESS_PREFIX}{task.name}" if self.is_harness else self.task,
+            engine=kind,
             data=self.data or task.data,
             question_column=self.question_column or columns[0] or None,
             answer_column=self.answer_column or columns[1] or None,
@@ -151,12 +161,10 @@ def _model_name(model: str | None) -> str:
     required=True,
     help="What to evaluate on: a name that `mathrl tasks` lists, or a .toml or .yaml file.",
 )
-@click.option("--model", help="Model folder or hub id; the embedded tiny policy by default.")
+@preset_option
 @click.option(
-    "--engine",
-    type=click.Choice(["local", "recorded", LM_EVAL]),
-    help="Who samples: this process, or a file; lm-eval: --task is one of its tasks. "
-    "[default: recorded with --completions, else local]",
+    "--model",
+    help="Model folder or hub id, or an API's name for it; the embedded tiny policy by default.",
 )
 @click.option("--data", help="Problems: local file or hub id. [default: the task's]")
 @click.option("--question-column", help="Column of --data with the question.")
@@ -206,18 +214,19 @@ def _model_name(model: str | None) -> str:
 @click.option("--template", help=r"Text around the question, with {prompt}; \n is a line break.")
 @click.option("--system", default="", help="System message.")
 @click.option(
+    "--chat",
+    type=click.Choice(["auto", "on", "off"]),
+    help="The model's chat template: where it has one, always, or never. [default: the task's]",
+)
+@click.option(
     "--num-few-shot",
     type=click.IntRange(min=0),
-    help="Worked examples before the question. [default: 0, or the lm-eval task's]",
+    help="Worked examples before the question. [default: the task's]",
 )
 @click.option("--few-shot-data", help="Where they come from. [default: the task's train split]")
 @click.option("--include-path", help="Folder with lm-eval tasks of your own.")
-@click.option(
-    "--apply-chat-template",
-    is_flag=True,
-    help="Put an lm-eval task's prompt into the model's chat template, as lm-eval's flag does.",
-)
 @click.option("--out", help="Run folder. [default: runs/<task>-<model or file>]")
+@engine_options
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
     """Evaluate a model, or completions that it wrote earlier.
@@ -225,9 +234,12 @@ def command(context: click.Context, /, **options: Any) -> None:
     Every sample is stored the moment it exists: after a crash or Ctrl-C the same command goes on.
     Samples of another model, prompt or temperature in the folder are never taken for its own.
     """
-    asked = EvalOptions(**options)
-    source = open_source(asked)
-    config = asked.resolved(source)
+    own, of_engines = split_options(options)
+    if own["engine"] == LM_EVAL:
+        own |= {"engine": None, "task": f"{HARNESS_PREFIX}{own['task']}"}
+    given = EvalOptions(**own, engine_options=of_engines)
+    source = open_source(given)
+    config = given.resolved(source)
     view = EvalView()
     try:
         result = _evaluate(source, config, view)
@@ -251,36 +263,41 @@ def _evaluate(source: EvalSource, config: EvalOptions, view: EvalView) -> "EvalR
 
     assert config.temperature is not None and config.max_new_tokens is not None, "resolved"
     params = SamplingParams(
-        temperature=config.temperature, max_new_tokens=config.max_new_tokens, stop=source.stop
+        temperature=config.temperature, max_new_tokens=config.max_new_tokens, stop=source.task.stop
     )
     problems = source.problems(config)
     if config.limit is None and (note := source.task.size_note(len(problems), config.data or "")):
         click.echo(f"note: {note}")
-    engine, prompts = _engine(source, config, problems)
-    spec = specify(
-        source.task.name,
-        problems,
-        engine,
-        prompts,
-        params,
-        num_samples=config.num_samples,
-        seed=config.seed,
-    )
-    shard = None if config.shard is None else Shard(index=config.shard[0], count=config.shard[1])
-    view.start(spec.num_samples if shard is None else shard.of(spec).num_samples)
+    engine, prompts = open_sampler(source, config, problems)
     folder = Path(config.out or "")
-    result = evaluate_into(
-        folder,
-        spec,
-        engine,
-        _verification(config, engine),
-        facts={"engine": config.engine, **source.facts()},
-        ks=config.k or None,
-        shard=shard,
-        on_sample=lambda _, sample: view.add(is_stored=sample.is_stored),
-    )
-    engine.close()
+    with closing(engine):
+        spec = specify(
+            source.task.name,
+            problems,
+            engine,
+            prompts,
+            params,
+            num_samples=config.num_samples,
+            seed=config.seed,
+        )
+        shard = (
+            None if config.shard is None else Shard(index=config.shard[0], count=config.shard[1])
+        )
+        view.start(spec.num_samples if shard is None else shard.of(spec).num_samples)
+        result = evaluate_into(
+            folder,
+            spec,
+            engine,
+            _verification(config, engine),
+            facts={"engine": config.engine, **source.facts(config)},
+            ks=config.k or None,
+            shard=shard,
+            on_sample=lambda _, sample: view.add(is_stored=sample.is_stored),
+        )
     _save_config(folder, config)
+    view.notes = usage_notes(engine, result, config.engine_options)
+    if config.preset is not None:
+        view.notes += preset_notes(folder, source.task.name)
     return result
 
 
@@ -298,26 +315,14 @@ def _verification(config: EvalOptions, engine: "Engine") -> "Verification":
     )
 
 
-def _engine(
-    source: EvalSource, config: EvalOptions, problems: "Sequence[Problem]"
-) -> "tuple[Engine, PromptBuilder]":
-    if config.completions is not None:
-        from mathrl.engines.recorded import RecordedEngine
-
-        column = config.completion_column
-        recorded = RecordedEngine(config.completions, problems, completion_column=column)
-        return recorded, source.prompts(config, None)
-
-    from mathrl.engines.local import LocalEngine
-    from mathrl.policy import load_policy
-
-    policy = load_policy(config.model)
-    return LocalEngine(policy), source.prompts(config, policy.tokenizer)
-
-
 def _save_config(folder: Path, config: EvalOptions) -> None:
     import tomli_w
 
     settings = dataclasses.asdict(dataclasses.replace(config, shard=None))  # the same for all
-    known = {key: value for key, value in settings.items() if value not in (None, ())}
-    write_whole(folder / "config.toml", tomli_w.dumps(known))
+    write_whole(folder / "config.toml", tomli_w.dumps(_known(settings)))
+
+
+def _known(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that have a value, those of nested sections too: TOML has no null."""
+    found = {key: _known(v) if isinstance(v, dict) else v for key, v in settings.items()}
+    return {key: value for key, value in found.items() if value not in (None, {}, ())}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from mathrl.cli.eval_preset import preset_facts, with_preset
 from mathrl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,19 +38,15 @@ class EvalSource(Protocol):
     def temperature(self) -> float | None:
         """Temperature of the task; None leaves it to the number of samples."""
 
-    @property
-    def stop(self) -> tuple[str, ...]:
-        """Strings that end a completion."""
-
     def problems(self, config: "EvalOptions") -> "Sequence[Problem]":
         """What to ask."""
 
     def prompts(
         self, config: "EvalOptions", tokenizer: "PreTrainedTokenizerBase | None"
     ) -> "PromptBuilder":
-        """How it is asked."""
+        """How it is asked; without a tokenizer, in text that no chat template has touched."""
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self, config: "EvalOptions") -> dict[str, Any]:
         """What the manifest is to tell of it."""
 
     def finish(self, config: "EvalOptions", result: "EvalResult") -> None:
@@ -68,14 +65,13 @@ class _OwnSource:
 
     num_samples = 1
     temperature = None
-    stop = ()
 
     def __init__(self, config: "EvalOptions") -> None:
         from mathrl.evals import get_task
 
-        if config.include_path is not None or config.apply_chat_template:
-            raise ConfigError("--include-path and --apply-chat-template are for --engine lm-eval")
-        self.task = get_task(config.task)
+        if config.include_path is not None:
+            raise ConfigError("--include-path is for --engine lm-eval")
+        self.task = with_preset(get_task(config.task), config)
 
     def problems(self, config: "EvalOptions") -> "Sequence[Problem]":
         from mathrl.evals.problems import load_task
@@ -98,13 +94,14 @@ class _OwnSource:
             template=config.template or self.task.template,
             system=config.system,
             num_few_shot=config.num_few_shot or 0,
-            chat=self.task.chat,
+            # an API has a chat template of its own: which endpoint is asked decides
+            chat="auto" if tokenizer is None else config.chat or self.task.chat,
         )
         examples = load_examples(self.task, config.few_shot_data) if config.num_few_shot else []
         return PromptBuilder(prompt, tokenizer=tokenizer, examples=examples)
 
-    def facts(self) -> dict[str, Any]:
-        return {}
+    def facts(self, config: "EvalOptions") -> dict[str, Any]:
+        return preset_facts(config.preset, self.task)
 
     def finish(self, config: "EvalOptions", result: "EvalResult") -> None:
         pass
@@ -117,6 +114,7 @@ class _HarnessSource:
         from mathrl.evals.harness.theirs import HarnessTask
 
         given = {
+            "--as": config.preset,
             "--data": config.data,
             "--question-column": config.question_column,
             "--answer-column": config.answer_column,
@@ -133,7 +131,6 @@ class _HarnessSource:
             limit=config.limit,
         )
         self.task = self._harness.task
-        self.stop = self._harness.stop
         self.num_samples = self._harness.repeats
         self.temperature = self._harness.temperature or None
         if config.num_samples is not None:
@@ -145,11 +142,13 @@ class _HarnessSource:
     def prompts(
         self, config: "EvalOptions", tokenizer: "PreTrainedTokenizerBase | None"
     ) -> "PromptBuilder":
+        has_template = getattr(tokenizer, "chat_template", None) is not None
+        is_chat = config.chat == "on" or (config.chat == "auto" and has_template)
         return self._harness.prompts(
-            tokenizer, system=config.system, is_chat=config.apply_chat_template
+            tokenizer, system=config.system, is_chat=is_chat and tokenizer is not None
         )
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self, config: "EvalOptions") -> dict[str, Any]:
         return {"lm_eval": self._harness.facts()}
 
     def finish(self, config: "EvalOptions", result: "EvalResult") -> None:

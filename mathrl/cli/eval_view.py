@@ -1,6 +1,7 @@
 """What `mathrl eval` shows: a bar while it samples, a table at the end."""
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +22,7 @@ class EvalView:
         self._task = self._bar.add_task("samples", total=None)
         self.count = 0
         self.num_stored = 0
+        self.notes: Sequence[str] = ()
 
     def start(self, total: int) -> None:
         """Show the bar."""
@@ -43,6 +45,10 @@ class EvalView:
 
         click.echo(f"{result.task}: {'; '.join(result_notes(result))}\n")
         console().print(result_table(result))
+        if self.notes:
+            click.echo()
+        for note in self.notes:
+            click.echo(note)
         if self.num_stored:
             click.echo(f"\n{self.num_stored} samples were in the run folder already")
         click.echo(f"\nrun folder: {folder}")

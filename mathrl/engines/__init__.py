@@ -1,4 +1,8 @@
-"""Engines: who samples. ``local`` runs in this process, ``recorded`` replays a file."""
+"""Engines: who samples.
+
+``local`` and ``vllm`` run in this process, ``served`` asks vLLM servers, ``api`` any
+OpenAI-compatible API, and ``recorded`` replays a file.
+"""
 
 from mathrl.engines.base import (
     Capabilities,

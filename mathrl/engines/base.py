@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from mathrl.errors import ConfigError, DataError
-from mathrl.schema import Completion
+from mathrl.schema import Completion, Message
 
 if TYPE_CHECKING:
     from mathrl.policy import Policy
@@ -22,7 +22,8 @@ class SampleRequest:
     """One completion asked of an engine.
 
     ``prompt`` is the rendered text and ``prompt_ids`` its token ids (None for engines that read
-    text alone); ``sample_index`` tells apart the samples of one problem.
+    text alone); ``messages`` is the same prompt as turns, for engines that read those instead;
+    ``sample_index`` tells apart the samples of one problem.
     """
 
     problem_id: str
@@ -30,6 +31,7 @@ class SampleRequest:
     prompt: str
     prompt_ids: tuple[int, ...] | None
     seed: int
+    messages: tuple[Message, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +69,8 @@ class Capabilities:
     """The same requests give the same completions."""
     max_positions: int | None = None
     """Most tokens of prompt and completion together; None: no limit is known."""
+    messages: bool = False
+    """Prompts go in as messages, and the other side puts them in its own chat template."""
 
     @classmethod
     def for_training(cls, *, deterministic: bool, max_positions: int | None) -> "Capabilities":

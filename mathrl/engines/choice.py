@@ -1,4 +1,4 @@
-"""Which engine a recipe names, and how it is opened."""
+"""Which engine a recipe or an evaluation names, and how it is opened."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,12 @@ class EngineConfig:
 
 
 def open_engine(
-    config: EngineConfig, policy: "Policy", folder: Path, *, is_first: bool = True
+    config: EngineConfig,
+    policy: "Policy",
+    folder: Path,
+    *,
+    is_first: bool = True,
+    has_logprobs: bool = True,
 ) -> Engine:
     """Open the engine that a recipe names.
 
@@ -65,6 +70,8 @@ def open_engine(
         policy: Whose tokenizer, configuration and limits it takes; its weights come by ``sync``.
         folder: Where servers find the weights; they must see it under the same path.
         is_first: Of several ranks, the one that hands servers their weights.
+        has_logprobs: Off, vLLM computes none, and weights are pushed without a probe of them: what
+            an evaluation needs.
 
     Raises:
         MissingExtraError: vLLM is not installed.
@@ -77,7 +84,7 @@ def open_engine(
     if config.urls:
         from mathrl.engines.served import ServedEngine
 
-        return ServedEngine(policy, config, folder, is_pusher=is_first)
+        return ServedEngine(policy, config, folder, is_pusher=is_first, has_logprobs=has_logprobs)
     from mathrl.engines.vllm import VLLMEngine
 
-    return VLLMEngine(policy, config)
+    return VLLMEngine(policy, config, has_logprobs=has_logprobs)

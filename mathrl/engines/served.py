@@ -11,6 +11,7 @@ between is found out.
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,13 @@ class ServedEngine:
     """Samples through vLLM servers; ``sync`` must give them weights before the first sample."""
 
     def __init__(
-        self, policy: Policy, config: EngineConfig, folder: Path, *, is_pusher: bool = True
+        self,
+        policy: Policy,
+        config: EngineConfig,
+        folder: Path,
+        *,
+        is_pusher: bool = True,
+        has_logprobs: bool = True,
     ) -> None:
         """Meet the servers.
 
@@ -46,6 +53,7 @@ class ServedEngine:
             config: Addresses and limits.
             folder: Where the weights are put for the servers.
             is_pusher: Of several ranks, the one that hands out weights.
+            has_logprobs: Off, no log-probs are asked for and pushed weights are not probed.
 
         Raises:
             EngineError: No server answers.
@@ -55,6 +63,7 @@ class ServedEngine:
         self.config = config
         self.folder = folder.absolute()
         self.is_pusher = is_pusher
+        self.has_logprobs = has_logprobs
         self.servers = [Server(url) for url in config.urls]
         limits = self._at_all(self.servers, Server.meet)
         self.max_positions = min(
@@ -64,7 +73,8 @@ class ServedEngine:
     @property
     def capabilities(self) -> Capabilities:
         """Everything but the same bits twice: its kernels depend on the batch."""
-        return Capabilities.for_training(deterministic=False, max_positions=self.max_positions)
+        found = Capabilities.for_training(deterministic=False, max_positions=self.max_positions)
+        return replace(found, logprobs=self.has_logprobs)
 
     @property
     def fingerprint(self) -> str:
@@ -104,7 +114,7 @@ class ServedEngine:
         save_policy(policy, self.folder)
         push = partial(Server.push, folder=self.folder, version=self.version)
         self._at_all(self.servers, push)
-        for server in self._used():
+        for server in self._used() if self.has_logprobs else ():
             self._probe(server)
         if not self._used():
             raise self._all_lost()
@@ -156,17 +166,25 @@ class ServedEngine:
                 continue
             try:
                 choice = await server.complete(
-                    client, request, params, sorted(self.policy.stop_ids)
+                    client,
+                    request,
+                    params,
+                    sorted(self.policy.stop_ids),
+                    has_logprobs=self.has_logprobs,
                 )
             except ServerLost as loss:
                 server.fault = str(loss)
                 continue
             ids = tuple(choice["token_ids"])
-            logprobs = tuple(choice["logprobs"]["token_logprobs"])
+            logprobs = None
+            if self.has_logprobs:
+                logprobs = tuple(choice["logprobs"]["token_logprobs"])
+                if params.temperature == 0:
+                    logprobs = (0.0,) * len(ids)
             return Completion(
                 text=decode_completion(self.policy, ids, params.stop),
                 token_ids=ids,
-                logprobs=(0.0,) * len(ids) if params.temperature == 0 else logprobs,
+                logprobs=logprobs,
                 finish_reason=choice["finish_reason"],
             )
         raise self._all_lost()

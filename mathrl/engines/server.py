@@ -73,8 +73,10 @@ class Server:
         request: SampleRequest,
         params: SamplingParams,
         stop_ids: Sequence[int],
+        *,
+        has_logprobs: bool,
     ) -> Any:
-        """Sample one completion: vLLM's ``choice``, with token ids and their log-probs."""
+        """Sample one completion: vLLM's ``choice``, with token ids and, if asked, log-probs."""
         body = {
             **NEUTRAL,
             "model": self._model,
@@ -84,7 +86,7 @@ class Server:
             "seed": request.seed,
             "stop": list(params.stop),
             "stop_token_ids": list(stop_ids),
-            "logprobs": 0,
+            "logprobs": 0 if has_logprobs else None,
             "return_token_ids": True,
         }
         choice = (await self._post(client, "/v1/completions", body))["choices"][0]

@@ -9,6 +9,7 @@ Under ``torchrun`` every rank has an engine of its own, on its own GPU.
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,8 +35,13 @@ ENVIRONMENT = {
 class VLLMEngine:
     """Samples through vLLM; ``sync`` must give it weights before the first sample."""
 
-    def __init__(self, policy: Policy, config: EngineConfig) -> None:
+    def __init__(self, policy: Policy, config: EngineConfig, *, has_logprobs: bool = True) -> None:
         """Start vLLM with the policy's architecture and tokenizer.
+
+        Args:
+            policy: Whose architecture and tokenizer it has.
+            config: Limits and precision.
+            has_logprobs: Off, no log-probs are computed and pushed weights are not probed.
 
         Raises:
             MissingExtraError: vLLM is not installed.
@@ -44,6 +50,7 @@ class VLLMEngine:
         self.policy = policy
         self.policy_version = 0
         self.config = config
+        self.has_logprobs = has_logprobs
         self.max_positions = min(config.max_positions, policy.max_positions or config.max_positions)
         self._folder = TemporaryDirectory(prefix="mathrl-vllm-")
         self._is_ranked = int(os.environ.get("WORLD_SIZE", "1")) > 1
@@ -55,12 +62,15 @@ class VLLMEngine:
     @property
     def capabilities(self) -> Capabilities:
         """Everything but the same bits twice: its kernels depend on the batch."""
-        return Capabilities.for_training(deterministic=False, max_positions=self.max_positions)
+        found = Capabilities.for_training(deterministic=False, max_positions=self.max_positions)
+        return replace(found, logprobs=self.has_logprobs)
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the weights that were pushed last."""
-        return self.policy.fingerprint()
+        """Hash of the weights that were pushed last, with a precision other than theirs."""
+        weights, dtype = self.policy.fingerprint(), self.config.dtype
+        is_own = dtype == "auto" or str(self.policy.model.dtype) == f"torch.{dtype}"
+        return weights if is_own else f"{weights}-{dtype}"
 
     def sample(
         self, requests: Sequence[SampleRequest], params: SamplingParams
@@ -104,7 +114,8 @@ class VLLMEngine:
         self._wake("kv_cache")
         self._is_asleep = False
         self._llm.reset_prefix_cache()
-        check_weights(self.sample, policy, max_gap=self.config.max_probe_gap)
+        if self.has_logprobs:
+            check_weights(self.sample, policy, max_gap=self.config.max_probe_gap)
 
     def sleep(self) -> None:
         """Give back the memory of the cache and, at level 2, of the weights."""
@@ -136,13 +147,12 @@ class VLLMEngine:
         try:
             from vllm import EngineArgs, LLMEngine
         except ImportError as error:
-            raise MissingExtraError(
-                "engine.kind=vllm needs vLLM: pip install 'mathrl[vllm]'"
-            ) from error
+            raise MissingExtraError("engine vllm needs vLLM: pip install 'mathrl[vllm]'") from error
         model, folder = self.policy.model, self._folder.name
         model.config.save_pretrained(folder)
         model.generation_config.save_pretrained(folder)
         self.policy.tokenizer.save_pretrained(folder)
+        has_gpu = torch.cuda.is_available()
         dtype = str(model.dtype) if self.config.dtype == "auto" else self.config.dtype
         try:
             return LLMEngine.from_engine_args(
@@ -153,8 +163,11 @@ class VLLMEngine:
                     max_model_len=self.max_positions,
                     logprobs_mode="processed_logprobs",  # those of the sampling distribution
                     gpu_memory_utilization=self.config.memory_fraction,
-                    enable_sleep_mode=self.config.sleep_level > 0 and torch.cuda.is_available(),
-                    enforce_eager=not torch.cuda.is_available(),
+                    enable_sleep_mode=self.config.sleep_level > 0 and has_gpu,
+                    enforce_eager=not has_gpu,
+                    # cut prompts rewind their seeds' generators, which those of a CPU cannot
+                    enable_chunked_prefill=has_gpu,
+                    max_num_batched_tokens=None if has_gpu else max(2048, self.max_positions),
                     distributed_executor_backend="external_launcher" if self._is_ranked else None,
                     disable_log_stats=True,
                 )
@@ -173,18 +186,22 @@ class VLLMEngine:
             stop=list(params.stop),
             stop_token_ids=sorted(self.policy.stop_ids),
             detokenize=bool(params.stop),
-            logprobs=0,  # that of the sampled token alone
+            logprobs=0 if self.has_logprobs else None,  # that of the sampled token alone
         )
 
     def _completion(self, output: Any, params: SamplingParams) -> Completion:
         if output.finish_reason not in ("stop", "length"):
             raise EngineError(f"vLLM gave up a completion: {output.finish_reason}")
         ids = tuple(output.token_ids)
-        found = zip(ids, output.logprobs, strict=True)
-        logprobs = tuple(candidates[token].logprob for token, candidates in found)
+        logprobs = None
+        if self.has_logprobs:
+            found = zip(ids, output.logprobs, strict=True)
+            logprobs = tuple(candidates[token].logprob for token, candidates in found)
+            if params.temperature == 0:
+                logprobs = (0.0,) * len(ids)
         return Completion(
             text=decode_completion(self.policy, ids, params.stop),
             token_ids=ids,
-            logprobs=(0.0,) * len(ids) if params.temperature == 0 else logprobs,
+            logprobs=logprobs,
             finish_reason=output.finish_reason,
         )

@@ -92,3 +92,14 @@ def test_chat_is_used_where_there_is_a_template(tokenizer):
 
 def test_without_a_tokenizer_there_are_no_ids():
     assert PromptBuilder(PromptConfig()).ids("text") is None
+
+
+def test_messages_are_the_turns_without_a_tokenizer():
+    config = PromptConfig(template="Q: {prompt}", system="Be brief.", num_few_shot=1)
+    turns = PromptBuilder(config, examples=SHOTS).messages(QUESTION)
+    assert [(turn.role, turn.content) for turn in turns] == [
+        ("system", "Be brief."),
+        ("user", "Q: 1+1?"),
+        ("assistant", "#### 2"),
+        ("user", "Q: 3+4?"),
+    ]

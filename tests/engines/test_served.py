@@ -211,3 +211,15 @@ def test_an_abandoned_call_does_not_wait_for_what_is_running(engine, servers):
     next(running)
     running.close()
     assert servers[1].num_hanging == 6  # closed while the server was still at all of its work
+
+
+def test_an_evaluation_asks_for_no_logprobs_and_probes_nothing(policy, servers, tmp_path):
+    engine = ServedEngine(policy, config(*servers), tmp_path / "engine", has_logprobs=False)
+    engine.sync(policy, 0)
+    assert not any(each.asked for each in servers)
+    found = sample(engine, requests())
+    local = sample(LocalEngine(policy), requests())
+    assert [c.token_ids for c in found] == [c.token_ids for c in local]
+    assert {c.logprobs for c in found} == {None}
+    assert {body["logprobs"] for each in servers for body in each.asked} == {None}
+    assert not engine.capabilities.logprobs

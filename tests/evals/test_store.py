@@ -13,7 +13,7 @@ import pytest
 from mathrl.engines import SamplingParams
 from mathrl.errors import DataError, StorageError
 from mathrl.evals.store import SampleKey, SampleStore, ScoreKey
-from mathrl.schema import Completion, Score
+from mathrl.schema import Completion, Score, Usage
 
 KEY = SampleKey(
     fingerprint="f",
@@ -31,6 +31,14 @@ def test_a_sample_comes_back_whole(tmp_path: Path) -> None:
     with SampleStore(tmp_path) as store:
         store.put(KEY, COMPLETION)
     assert SampleStore(tmp_path).get(KEY) == COMPLETION
+
+
+def test_what_an_api_tells_comes_back_too(tmp_path: Path) -> None:
+    used = Usage(prompt_tokens=3, completion_tokens=9, reasoning_tokens=5)
+    told = Completion(text="", finish_reason="content_filter", reasoning="7, no", usage=used)
+    with SampleStore(tmp_path) as store:
+        store.put(KEY, told)
+    assert SampleStore(tmp_path).get(KEY) == told
 
 
 def test_a_record_is_readable_while_its_writer_lives(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_every_task_says_what_lm_eval_would_get_wrong(name: str) -> None:
     assert fields["task"] == f"mathrl_{name}"
     assert fields["repeats"] == fields["filter_list"][0]["filter"][0]["k"] == 4
     assert fields["generation_kwargs"] == {
-        "until": [],
+        "until": list(TASKS[name].stop),
         "max_gen_toks": TASKS[name].max_new_tokens,
         "do_sample": True,
         "temperature": 0.7,

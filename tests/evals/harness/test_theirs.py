@@ -219,7 +219,7 @@ def test_the_chat_template_is_applied_as_lm_eval_applies_it(harness: Path) -> No
 
 def test_what_the_task_says_of_sampling_is_kept_and_256_is_not_made_up(harness: Path) -> None:
     plain = HarnessTask("sums", include_path=str(harness), limit=3)
-    assert (plain.stop, plain.temperature, plain.repeats) == (("Question:",), 0.0, 1)
+    assert (plain.task.stop, plain.temperature, plain.repeats) == (("Question:",), 0.0, 1)
     assert plain.task.max_new_tokens == 2048
     assert [p.answer for p in plain.problems] == ["0", "2", "4"]
     assert plain.problems[2].prompt == "Question: 2 + 2?\nAnswer:"
@@ -251,12 +251,13 @@ def test_a_path_of_a_yaml_is_a_task(harness: Path) -> None:
         ("--task lm-eval:sums --data x.jsonl", "leave --data out"),
         ("--task lm-eval:sums --template {prompt}", "leave --template out"),
         ("--task lm-eval:voted_sums -n 6", "-n must be a multiple of it, got 6"),
-        ("--task arithmetic --apply-chat-template", "are for --engine lm-eval"),
+        ("--task lm-eval:sums --chat on", "no chat template"),
+        ("--task lm-eval:sums --as qwen", "leave --as out"),
         ("--task lm-eval:sums --include-path nowhere", "no such folder"),
     ],
 )
 def test_mistakes_are_named(harness: Path, options: str, message: str) -> None:
-    given = "" if "nowhere" in options or "arithmetic" in options else f" --include-path {harness}"
+    given = "" if "nowhere" in options else f" --include-path {harness}"
     failed = mathrl(f"eval {options}{given} --model {EMBEDDED_POLICY}")
     assert isinstance(failed.exception, ConfigError), failed.exception
     assert message in str(failed.exception)
