@@ -22,6 +22,7 @@ from mathrl.files import write_whole
 from mathrl.known_answers import typed_answer
 from mathrl.prompts import PromptBuilder, PromptConfig
 from mathrl.schema import Problem
+from mathrl.tables import import_extra
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -259,12 +260,12 @@ def save_own_metrics(folder: Path, task: str, metrics: Sequence[OwnMetric]) -> N
 
 def _load(name: str, include_path: str | None) -> Any:  # Any: lm-eval carries no types
     try:
-        from datasets.exceptions import DatasetsError
         from lm_eval.tasks import TaskManager
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f'lm-eval\'s tasks need {error.name}: pip install "mathrl[lm-eval]"'
         ) from error
+    datasets = import_extra("datasets", "lm-eval")
     if include_path is not None and not Path(include_path).is_dir():
         raise ConfigError(f"--include-path {include_path}: no such folder")
     is_file = Path(name).is_file()
@@ -277,7 +278,7 @@ def _load(name: str, include_path: str | None) -> Any:  # Any: lm-eval carries n
         raise ConfigError(f"lm-eval has no task {name!r}; --include-path FOLDER adds your own")
     try:
         (task,) = manager.load([name])["tasks"].values()
-    except (OSError, ValueError, KeyError, TypeError, DatasetsError) as error:
+    except (OSError, ValueError, KeyError, TypeError, datasets.exceptions.DatasetsError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(
             f"lm-eval cannot load {name} ({reason}); without a network, give a YAML of your own "
