@@ -94,6 +94,10 @@ def test_each_criterion_by_hand() -> None:
     assert (problem.num_found, problem.num_ngrams) == (2, 3)
     assert problem.holds("50 % of its 13-grams")
     assert not problem.holds("80 % of its 13-grams")
+    # Exactly the half: 14 words of which the last differs.
+    half = overlap_of([WORDS], [WORDS.replace("fourteen", "14")]).problems[0]
+    assert half.share == 0.5
+    assert half.holds("50 % of its 13-grams")
 
 
 def test_repeated_runs_count_once() -> None:
