@@ -21,6 +21,7 @@ COMMANDS = (
     "demo",
     "eval",
     "compare",
+    "report",
     "tasks",
     "score",
     "train-grpo",
