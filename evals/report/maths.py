@@ -3,8 +3,8 @@ r"""The formulas in a model's text as MathML, which browsers draw themselves.
     "so \(x = \frac{1}{2}\)."  ->  "so ", a formula, "."
 
 latex2mathml reads the LaTeX, but what it builds is not trusted: it copies a ``<script>`` out of
-``\text``, a link out of ``\href`` and a style out of ``\style``, and it expands macros, so that a
-line can grow without end. Only elements and attributes named here are taken over, and nothing
+``\text``, a link out of ``\href`` and a style out of ``\style``, and it expands macros, by which a
+line grows a hundredfold. Only elements and attributes named here are taken over, and nothing
 that defines a macro is read at all. What cannot be converted stays as it was written.
 """
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 MAX_FORMULA_CHARACTERS = 1000
 MAX_NESTING = 40
 """Open braces and environments; the converter recurses."""
-MAX_CHARACTERS = 500_000
-"""Of all different formulas of a page, some 5 s of work; the rest stays as it was written."""
+MAX_CHARACTERS = 2_000_000
+"""Of all different formulas of a page, some 20 s of work; the rest stays as it was written."""
 
 # A dollar is money unless it hugs its formula and no digit follows it (Pandoc's rule).
 _DELIMITED = re.compile(
@@ -35,11 +35,14 @@ _DELIMITED = re.compile(
     re.DOTALL,
 )
 _LATEX = re.compile(r"\\[A-Za-z]|[\^_]")
-_MACRO = re.compile(r"\\(?:def|let|[A-Za-z]*newcommand|Declare[A-Za-z]*)")
+_MACRO = re.compile(r"\\(?:def|let|[a-z]*newcommand|[a-z]*newenvironment|Declare[A-Za-z]*)")
 
 _ELEMENTS = frozenset(
-    "mfrac mi mn mo mover mpadded mphantom mroot mrow mspace msqrt mstyle msub msubsup msup mtable"
-    " mtd mtext mtr munder munderover".split()
+    (
+        *("mrow", "mi", "mn", "mo", "mtext", "mspace", "mstyle", "mpadded", "mphantom"),
+        *("mfrac", "msqrt", "mroot", "msub", "msup", "msubsup", "mover", "munder", "munderover"),
+        *("mtable", "mtr", "mtd"),
+    )
 )
 _SHORT_LENGTH = r"\d?(?:\.\d+)?(?:em|ex)"
 _ATTRIBUTES = {

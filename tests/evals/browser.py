@@ -14,10 +14,17 @@ from pathlib import Path
 from typing import Any
 
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-dev-shm-usage"
-    " --disable-background-networking --disable-component-update --disable-sync"
-    " --disable-default-apps --disable-extensions --remote-debugging-pipe"
-).split()
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-pipe",
+)
 ANSWER_S = 60
 
 
@@ -107,7 +114,7 @@ class Browser:
         )
 
     def press(self, key: str) -> None:
-        """Press a key that has a name, such as Tab."""
+        """Press Tab or Enter."""
         codes = {"Tab": 9, "Enter": 13}
         text = "\r" if key == "Enter" else ""
         for kind in ("keyDown", "keyUp"):
