@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mathrl.errors import MissingExtraError
-from mathrl.evals.compare import Comparison, p_text
+from mathrl.evals.compare import Comparison, compare, p_text
 from mathrl.evals.curves import Curve
 from mathrl.evals.display import interval, percent
 from mathrl.evals.report import figures, tables
@@ -164,7 +164,7 @@ def _detail(task: ReportTask, done: Sequence[tuple[str, EvalResult]]) -> _Detail
         statuses=tables.status_rows(results),
         cues=tables.cue_rows(results),
         flips=tuple(
-            (label, tables.compare(base, result), pick_flips(task.problems, base, result))
+            (label, compare(base, result), pick_flips(task.problems, base, result))
             for label, result in others
         ),
     )

@@ -49,7 +49,7 @@ def _task(name: str, runs: Sequence[TaskRun | None]) -> ReportTask:
     problems = {i: problem for run in runs if run for i, problem in run.problems.items()}
     return ReportTask(
         title=name,
-        results=tuple(run and run.result for run in runs),
+        results=tuple(run.result if run else None for run in runs),
         problems=problems,
     )
 

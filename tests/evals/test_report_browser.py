@@ -152,8 +152,11 @@ def test_the_policy_stops_what_would_get_in(browser: Browser) -> None:
 
 def test_formulas_are_drawn(browser: Browser) -> None:
     open_problem(browser, 4)
-    height = browser.run("document.querySelector('.body mfrac').getBoundingClientRect().height")
-    assert height > 20  # two lines, not the letters of \frac
+    top, bottom = browser.run(
+        "[...document.querySelector('.body mfrac').children]"
+        ".map((child) => child.getBoundingClientRect().y)"
+    )
+    assert bottom > top + 5  # above each other, not the letters of \frac
     choose(browser, "source", "on")
     assert "\\(\\frac{4}{2}\\)" in open_problem(browser, 4)
 
