@@ -44,7 +44,7 @@ SETTINGS = [
     "rollout.group_size=4",
     "rollout.max_new_tokens=8",
     "loss.updates_per_rollout=2",
-    "optimizer.lr=0.01",
+    "optimizer.lr=1e-4",
     "checkpoint.every=2",
 ]
 MEMORY = ("optimizer.dtype=bfloat16", "optimizer.is_checkpointing=true")
