@@ -39,7 +39,7 @@ from mathrl.trainers.run import (
     whole_replica,
 )
 from mathrl.trainers.runlog import OnRecord, Record
-from mathrl.trainers.sources import ScoresCompletions, Source
+from mathrl.trainers.sources import Drawn, ScoresCompletions, Source
 from mathrl.trainers.update import learning_rate, update
 from mathrl.trainers.wandb_tracker import require_wandb
 
@@ -155,7 +155,7 @@ def _train_to_end(run: Run, source: Source, engine: Engine, evaluate: Evaluate |
                     break
                 _train_step(run, source, engine)
                 if run.step % recipe.checkpoint.every == 0 and run.step < recipe.max_steps:
-                    run.save()
+                    run.ranks.together(run.save)
             _evaluate_if_due(run, engine, evaluate)
             run.export("policy")
             run.export_adapter()
@@ -197,10 +197,24 @@ def _train_step(run: Run, source: Source, engine: Engine) -> None:
                 )
         metrics = step_metrics(drawn, stats) | sampler_gap(batch, ranks)
         metrics |= cost_metrics(watch.lap(), metrics["tokens"], ranks)
-        run.log.write_rollouts(step, drawn)
-        record = run.log.write("train", step, metrics)
+        record = _keep(run, step, drawn, metrics)
         run.step, run.is_whole = step, True
-    run.on_record(record)  # what a watcher raises finds the step whole
+    _tell(run, record)  # what a watcher raises finds the step whole
+
+
+def _keep(run: Run, step: int, drawn: Drawn, metrics: Mapping[str, float]) -> Record:
+    """Write what the step leaves behind; where the first rank cannot, all are told."""
+
+    def write() -> Record:
+        run.log.write_rollouts(step, drawn)
+        return run.log.write("train", step, metrics)
+
+    return run.ranks.together(write)[run.ranks.rank]
+
+
+def _tell(run: Run, record: Record) -> None:
+    """Hand a record to whoever watches; what that raises on one rank ends all."""
+    run.ranks.together(lambda: run.on_record(record))
 
 
 def _bring_weights(run: Run, engine: Engine) -> None:
@@ -252,7 +266,7 @@ def _evaluate_if_due(run: Run, engine: Engine, evaluate: Evaluate | None) -> Non
     record = run.ranks.together(measure)[0]  # what the first measured: it alone keeps files
     if config.patience and best_step(evaluations) == run.step:
         run.export("best")
-    run.on_record(record)
+    _tell(run, record)
 
 
 def _source(

@@ -17,7 +17,7 @@ from mathrl import arithmetic
 from mathrl.adapters import add_adapter
 from mathrl.errors import GradingError, MathrlError, StorageError
 from mathrl.schema import Completion, Problem, Rollout, Score
-from mathrl.trainers import checkpoint, load_recipe, parallel, train
+from mathrl.trainers import checkpoint, load_recipe, parallel, runlog, train
 from mathrl.trainers.batch import assemble
 from mathrl.trainers.methods import build_method
 from mathrl.trainers.offload import offloaded, state_bytes
@@ -47,6 +47,7 @@ SETTINGS = [
     "optimizer.lr=1e-4",
     "checkpoint.every=2",
 ]
+EVALUATED = ("eval.every=1",)
 MEMORY = ("optimizer.dtype=bfloat16", "optimizer.is_checkpointing=true")
 
 
@@ -209,9 +210,9 @@ def run(
 
 
 def fill_the_disk(out: Path) -> None:
-    """The first rank cannot write the checkpoint of step 2, or what an evaluation keeps."""
+    """The first rank cannot write a checkpoint, what an evaluation keeps, or a step's rollouts."""
     parallel.STEP_TIMEOUT = timedelta(seconds=30)  # of a rank that waits for another thing
-    whole_save = checkpoint.save_policy
+    whole_save, whole_write = checkpoint.save_policy, runlog.write_rollouts
 
     def save(policy, draft, weights=None):
         if draft.name.endswith("step-000002"):
@@ -223,14 +224,23 @@ def fill_the_disk(out: Path) -> None:
             raise StorageError("no space for an evaluation")
         return {"accuracy": 0.0}
 
-    checkpoint.save_policy = save
-    rank, told = start_ranks(is_sharded=True).rank, []
-    for job in ({}, {"evaluate": evaluate, "settings": ("eval.every=1",)}):
-        try:
-            run(out / str(len(told)), sharding="sharded", **job)
-        except MathrlError as error:
-            told.append(f"{type(error).__name__}: {error}")
-    torch.save((told, checkpoint.checkpoints(out / "1" / "checkpoints")), out / f"told-{rank}.pt")
+    def write(path, step, *rollouts):
+        if "log" in path.parts:
+            raise StorageError("no space for rollouts")
+        whole_write(path, step, *rollouts)
+
+    checkpoint.save_policy, runlog.write_rollouts = save, write
+    jobs = {"save": {}, "evaluation": {"evaluate": evaluate, "settings": EVALUATED}, "log": {}}
+    told = {}
+    for sharding in ("replicated", "sharded"):
+        for job, options in jobs.items():
+            folder = out / sharding / job
+            try:
+                run(folder, sharding=sharding, **options)
+            except MathrlError as error:
+                saved = [path.name for path in checkpoint.checkpoints(folder / "checkpoints")]
+                told[sharding, job] = f"{type(error).__name__}: {error}", saved
+    torch.save(told, out / f"told-{start_ranks().rank}.pt")
     stop_ranks()
 
 

@@ -214,17 +214,22 @@ def test_an_error_on_one_rank_ends_all_with_that_error(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_full_disk_on_the_first_rank_is_told_to_all_that_hold_shards(tmp_path):
+def test_a_full_disk_on_the_first_rank_is_told_to_all(tmp_path):
     done = torchrun("full-disk", tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
-    first, second = (torch.load(tmp_path / f"told-{rank}.pt", weights_only=False) for rank in "01")
-    assert len(first[0]) == len(second[0]) == 2
-    assert first[0][0].startswith("StorageError: could not write")
-    assert "No space left on device" in first[0][0] and "No space left on device" in second[0][0]
-    assert first[0][1] == "StorageError: no space for an evaluation"
-    assert second[0][1] == f"RankError: rank 0 failed: {first[0][1]}"
-    # the step before the evaluation that failed is saved
-    assert [path.name for path in first[1]] == ["step-000000", "step-000001"]
+    first, second = (torch.load(tmp_path / f"told-{rank}.pt") for rank in "01")
+    assert len(first) == len(second) == 6
+    for sharding in ("replicated", "sharded"):
+        error, saved = first[sharding, "save"]
+        assert error.startswith("StorageError: could not write")
+        assert "No space left on device" in error and saved == ["step-000000"]
+        # the step before the evaluation that failed is saved, and no half of a step
+        error, saved = first[sharding, "evaluation"]
+        assert error == "StorageError: no space for an evaluation"
+        assert saved == ["step-000000", "step-000001"]
+        assert first[sharding, "log"] == ("StorageError: no space for rollouts", ["step-000000"])
+    for error, _ in second.values():
+        assert error.startswith("RankError: rank 0 failed: ") and "no space" in error.lower()
 
 
 @pytest.mark.slow
