@@ -27,7 +27,13 @@ from mathrl.trainers.batch import assemble
 from mathrl.trainers.costs import Stopwatch, TimedReward, cost_metrics
 from mathrl.trainers.methods import Method, build_method
 from mathrl.trainers.metrics import sampler_gap, step_metrics
-from mathrl.trainers.parallel import Ranks, SharedEngine, SharedReward, start_ranks
+from mathrl.trainers.parallel import (
+    Ranks,
+    SharedEngine,
+    SharedReward,
+    lost_shards_told,
+    start_ranks,
+)
 from mathrl.trainers.patience import best_step, is_out_of_patience
 from mathrl.trainers.recipe import Recipe, load_recipe
 from mathrl.trainers.run import (
@@ -146,7 +152,7 @@ def _train_to_end(run: Run, source: Source, engine: Engine, evaluate: Evaluate |
     recipe, start = run.recipe, time.monotonic()
     try:
         # several ranks stop after the same step, whichever was told to
-        with noted_interrupts(is_on=run.ranks.world > 1) as is_interrupted:
+        with noted_interrupts(is_on=run.ranks.world > 1) as is_interrupted, lost_shards_told():
             while run.step < recipe.max_steps:
                 if any(run.ranks.exchange(is_interrupted() or _is_over_time(recipe, start))):
                     return False

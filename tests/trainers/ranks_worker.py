@@ -23,7 +23,7 @@ from mathrl.trainers.methods import build_method
 from mathrl.trainers.offload import offloaded, state_bytes
 from mathrl.trainers.optimizer import prepare, stepped
 from mathrl.trainers.optimizer_state import save_shards
-from mathrl.trainers.parallel import start_ranks, stop_ranks
+from mathrl.trainers.parallel import Ranks, start_ranks, stop_ranks
 from mathrl.trainers.sharding import shard, whole
 from mathrl.trainers.tiny import untrained_policy
 from mathrl.trainers.update import update
@@ -252,8 +252,22 @@ def get_stuck(out: Path) -> None:
         threading.Event().wait()
 
     if os.environ["RANK"] == "1":
-        parallel.Ranks.add_up_gradients = wait_for_ever
+        Ranks.add_up_gradients = wait_for_ever
     run(out)
+
+
+def die(out: Path, sharding: str) -> None:
+    """The second rank is killed in its third step, before it has added up its gradients."""
+    real, calls = Ranks.add_up_gradients, []
+
+    def add_up_gradients(ranks, parameters):
+        calls.append(1)
+        if ranks.rank == 1 and len(calls) == 5:  # two updates a step
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(ranks, parameters)
+
+    Ranks.add_up_gradients = add_up_gradients
+    run(out, sharding=sharding)
 
 
 def main() -> None:
@@ -272,6 +286,9 @@ def main() -> None:
         return
     if job == "stuck":
         get_stuck(out / "stuck")
+        return
+    if job in ("replicated", "sharded"):
+        die(out, job)
         return
     if job == "full-disk":
         fill_the_disk(out)

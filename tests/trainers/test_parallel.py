@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from safetensors.torch import load_file
 
 from mathrl.errors import StorageError
 from mathrl.trainers import load_recipe
+from mathrl.trainers.checkpoint import checkpoints
 from mathrl.trainers.optimizer import prepare
 from mathrl.trainers.optimizer_state import load_optimizer
 from mathrl.trainers.parallel import ALONE, Ranks, by_weight, owners_of_groups
@@ -245,6 +248,30 @@ def test_a_rank_that_gets_stuck_ends_all_with_a_clear_line(tmp_path):
     done = torchrun("stuck", tmp_path)
     assert done.returncode != 0
     assert "LostRankError: another rank is gone or stuck" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["replicated", "sharded"])
+def test_a_rank_that_is_killed_ends_the_other_and_the_run_goes_on(work, tmp_path, sharding):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    # started as torchrun does, but nobody ends the one because the other is dead
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, str(WORKER), sharding, str(tmp_path)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **meeting, "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "RANK": rank},
+        )
+        for rank in "01"
+    ]
+    told, _ = (rank.communicate(timeout=LIMIT_S)[1] for rank in ranks)
+    assert [rank.returncode for rank in ranks] == [1, -signal.SIGKILL]
+    assert "LostRankError: another rank is gone or stuck" in told
+    assert "go on from the newest checkpoint with --resume" in told
+    assert [path.name for path in checkpoints(tmp_path / "checkpoints")][-1] == "step-000002"
+    run(tmp_path, resume=True, sharding=sharding)
+    assert distance(weights(tmp_path), weights(work / "whole")) <= 1e-7
 
 
 def test_alone_everything_is_ones_own():
