@@ -38,6 +38,7 @@ from mathrl.trainers.checkpoint import (
 )
 from mathrl.trainers.costs import Stopwatch
 from mathrl.trainers.logprobs import check_output_head
+from mathrl.trainers.lora_layers import check_target
 from mathrl.trainers.methods import Method
 from mathrl.trainers.offload import offloaded
 from mathrl.trainers.optimizer import exact_weights, prepare
@@ -170,6 +171,7 @@ def load_trained(
             "the policy has adapters already: save it with save_policy, which merges them, and "
             "train what is in that folder"
         )
+    check_target(policy.model, recipe.lora.target)
     policy.model.eval()  # dropout would make the trainer's log-probs differ from the sampler's
     check_output_head(policy.model)
     return policy

@@ -470,7 +470,6 @@ start(load_policy({model!r}), {out!r})
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_resume_after_kill_9_is_exact(policy, tmp_path):
     from mathrl.policy import save_policy
 
