@@ -7,8 +7,8 @@ It calls and does not compute: a source draws scored rollouts, ``assemble`` cred
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -122,29 +122,21 @@ def train(
         ranks.wait()  # nobody writes before all have looked
         policy = load_trained(recipe, policy, folder, resume=resume)
         check_weights(policy, ranks)
-        replica = whole_replica(policy, recipe) if ranks.is_sharded else None
-        sampler = engine or _open_engine(recipe, replica or policy, folder, ranks)
-        shared: Engine = sampler
-        scores: ScoresCompletions = reward
-        if ranks.world > 1:
-            shared, scores = SharedEngine(sampler, ranks, replica), SharedReward(reward, ranks)
         watch = Stopwatch()
-        try:
-            source = _source(recipe, method, policy, problems, shared, TimedReward(scores, watch))
+        scores = TimedReward(reward if ranks.world == 1 else SharedReward(reward, ranks), watch)
+        with _shared(engine, recipe, policy, folder, ranks) as sampler:
+            source = _source(recipe, method, policy, problems, sampler, scores)
             run = open_run(recipe, method, policy, folder, facts, ranks, resume=resume)
             run.watch = watch
             run.on_record = on_record or run.on_record
-            is_finished = _train_to_end(run, source, shared, evaluate)
-        finally:
-            if engine is None:
-                sampler.close()
-        return TrainResult(
-            policy=run.policy,
-            folder=run.folder,
-            step=run.step,
-            is_finished=is_finished,
-            best_step=best_step(run.log.evaluations) if recipe.eval.patience else None,
-        )
+            is_finished = _train_to_end(run, source, sampler, evaluate)
+    return TrainResult(
+        policy=run.policy,
+        folder=run.folder,
+        step=run.step,
+        is_finished=is_finished,
+        best_step=best_step(run.log.evaluations) if recipe.eval.patience else None,
+    )
 
 
 def _train_to_end(run: Run, source: Source, engine: Engine, evaluate: Evaluate | None) -> bool:
@@ -229,6 +221,20 @@ def _bring_weights(run: Run, engine: Engine) -> None:
         with run.watch.phase("sync"):
             engine.sync(run.policy, run.step)
         run.synced_step = run.step
+
+
+@contextmanager
+def _shared(
+    given: Engine | None, recipe: Recipe, policy: Policy, folder: Path, ranks: Ranks
+) -> Iterator[Engine]:
+    """The engine that was given, or one that is closed at the end; ranks share its work."""
+    replica = whole_replica(policy, recipe) if ranks.is_sharded else None
+    engine = given or _open_engine(recipe, replica or policy, folder, ranks)
+    try:
+        yield engine if ranks.world == 1 else SharedEngine(engine, ranks, replica)
+    finally:
+        if given is None:
+            engine.close()
 
 
 def _open_engine(recipe: Recipe, policy: Policy, folder: Path, ranks: Ranks) -> Engine:
