@@ -77,10 +77,13 @@ def load_rates(folder: Path) -> Rates:
     """Read the rates of an evaluation.
 
     Raises:
-        DataError: There are none.
+        DataError: There are none that can be read.
     """
     path = folder / RATES_FILE
     if not path.exists():
         raise DataError(f"{path}: no such file; the evaluation before training wrote it")
-    rates: Rates = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        rates: Rates = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: not the rates of an evaluation ({error})") from error
     return rates

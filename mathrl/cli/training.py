@@ -1,5 +1,6 @@
 """What every training command shares: problems, held-out evaluation, live view."""
 
+import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from mathrl.trainers.runlog import read_records
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,17 +112,7 @@ def held_out_evaluation(
     if not problems.held_out:
         return None
     prompts = PromptBuilder(recipe.prompt, tokenizer=tokenizer, examples=problems.training)
-    task = Task(
-        name="held-out",
-        data=recipe.data.name,
-        split=recipe.data.split,
-        size=len(problems.held_out),
-        licence="",
-        source="held out of the training data",
-        template=recipe.prompt.template,
-        max_new_tokens=recipe.rollout.max_new_tokens,
-        chat=recipe.prompt.chat,
-    )
+    task = _held_out_task(recipe, len(problems.held_out))
     params = SamplingParams(
         temperature=recipe.rollout.temperature, max_new_tokens=recipe.rollout.max_new_tokens
     )
@@ -134,21 +127,42 @@ def held_out_evaluation(
             num_samples=recipe.eval.num_samples,
             seed=recipe.seed,
         )
-        return eval_metrics(result) | since_start(result, engine.policy_version)
-
-    def since_start(result: EvalResult, step: int) -> dict[str, float]:
-        if not is_first_process():  # what one process logs, no other has to read
-            return {}
-        rates, target = problem_rates(result), folder / f"step-{step:06d}"
-        save_result(target, result)
-        save_rates(target, rates)
-        if step == 0:
-            return {}
-        is_single = recipe.eval.num_samples == 1
-        start = load_rates(folder / "step-000000")
-        return difference_metrics(paired_differences(start, rates, single_samples=is_single))
+        metrics = eval_metrics(result)
+        if is_first_process():  # what one process logs, no other has to read
+            metrics |= _since_start(result, engine.policy_version, folder)
+        return metrics
 
     return measure
+
+
+def _held_out_task(recipe: Recipe, size: int) -> Task:
+    return Task(
+        name="held-out",
+        data=recipe.data.name,
+        split=recipe.data.split,
+        size=size,
+        licence="",
+        source="held out of the training data",
+        template=recipe.prompt.template,
+        max_new_tokens=recipe.rollout.max_new_tokens,
+        chat=recipe.prompt.chat,
+    )
+
+
+def _since_start(result: EvalResult, step: int, folder: Path) -> dict[str, float]:
+    """Keep an evaluation, and pair it with the one before training where that is still there."""
+    rates, target = problem_rates(result), folder / f"step-{step:06d}"
+    save_result(target, result)
+    save_rates(target, rates)
+    if step == 0:
+        return {}
+    is_single = result.n_samples == 1
+    try:
+        start = load_rates(folder / "step-000000")
+        return difference_metrics(paired_differences(start, rates, single_samples=is_single))
+    except DataError as error:  # the curve goes on without; the policy of step 0 is gone
+        logger.warning("held out, step %d: no difference to the start: %s", step, error)
+        return {}
 
 
 def eval_metrics(result: EvalResult) -> dict[str, float]:
