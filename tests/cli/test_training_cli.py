@@ -175,8 +175,8 @@ def test_a_resume_that_lost_the_evaluation_before_training_goes_on_without(
     with monkeypatch.context() as patch:
         patch.setattr(TrainView, "__call__", press_ctrl_c)
         assert run("train-grpo", "--max-steps", "2", "--out", "run", *SMALL.split()) == 130
-    rates = here / "run" / "evals" / "step-000000" / "rates.json"
-    rates.unlink() if left is None else rates.write_text(left)
+    manifest = here / "run" / "evals" / "step-000000" / "manifest.json"
+    manifest.unlink() if left is None else manifest.write_text(left)
     assert run("train-grpo", "--resume", "run") == 0
     last = eval_records(here / "run")[-1]
     assert last["step"] == 2 and 0 <= last["accuracy"] <= 1
