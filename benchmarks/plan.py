@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import click
 import torch
-from torch.profiler import ProfilerActivity, profile
+from plan_probe import recorded_peak, whole_batch
 from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
@@ -31,8 +31,8 @@ from mathrl.engines import SampleRequest, SamplingParams
 from mathrl.engines.local import LocalEngine
 from mathrl.policy import EMBEDDED_POLICY, Policy, load_tokenizer
 from mathrl.trainers import Recipe, load_recipe
-from mathrl.trainers.batch import RolloutBatch, all_logprobs
-from mathrl.trainers.logprobs import Row, completion_mask
+from mathrl.trainers.batch import all_logprobs
+from mathrl.trainers.logprobs import Row
 from mathrl.trainers.methods import build_method
 from mathrl.trainers.model_shape import shape_of
 from mathrl.trainers.optimizer import prepare, stepped
@@ -115,14 +115,7 @@ def peak_bytes(work: Callable[[], object]) -> float:
         torch.cuda.reset_peak_memory_stats()
         work()
         return torch.cuda.max_memory_allocated() - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        work()
-    now = peak = 0
-    for event in recorded.profiler.kineto_results.events():
-        if event.name() == "[memory]":
-            now += event.nbytes()
-            peak = max(peak, now)
-    return peak
+    return recorded_peak(work)
 
 
 def rows_of(case: Case) -> list[Row]:
@@ -190,7 +183,7 @@ def _peaks(case: Case, model: PreTrainedModel, recipe: Recipe) -> dict[str, floa
     method = build_method(recipe)
 
     def step() -> None:
-        update(model, optimizer, _batch(rows), method, recipe, lr=recipe.optimizer.lr)
+        update(model, optimizer, whole_batch(rows), method, recipe, lr=recipe.optimizer.lr)
 
     step()  # from then on the optimizer has its state, and kernels their workspaces
     weights = stepped(optimizer)
@@ -216,20 +209,6 @@ def _sample(case: Case, model: PreTrainedModel, rows: list[Row]) -> None:
         for b, (prompt, _) in enumerate(rows)
     ]
     list(engine.sample(requests, SamplingParams(max_new_tokens=case.completion)))
-
-
-def _batch(rows: list[Row]) -> RolloutBatch:
-    """Rows of which every token is trained."""
-    mask_BT = completion_mask([len(completion) for _, completion in rows])
-    return RolloutBatch(
-        rows=rows,
-        mask_BT=mask_BT,
-        norm_BT=mask_BT.double() / mask_BT.sum(),
-        advantages_BT=mask_BT.double(),
-        ref_logprobs_BT=None,
-        sampler_logprobs_BT=None,
-        num_completions=len(rows),
-    )
 
 
 def main() -> None:

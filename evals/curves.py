@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 DPI = 200
 """Sharp on screens of twice the density at the 800 points that a page gives the figure."""
+INK, PAPER = "#24262b", "#ffffff"
+PALETTE = ("#2f5fd0", "#c8641b", "#2d8a4e")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,14 +35,11 @@ class Curve:
     points: tuple[CurvePoint, ...]
 
 
-def learning_curve_png(
-    curves: Sequence[Curve], *, dark: bool = False, y_label: str = "accuracy, %"
-) -> bytes:
+def learning_curve_png(curves: Sequence[Curve], *, y_label: str = "accuracy, %") -> bytes:
     """Draw rates over steps, with a band for each 95 % interval.
 
     Args:
         curves: One line each; at least one.
-        dark: Colours for a dark page.
         y_label: Name of the rate.
 
     Returns:
@@ -55,16 +54,14 @@ def learning_curve_png(
     except ImportError as error:
         message = "a learning curve needs matplotlib: pip install 'mathrl[eval]'"
         raise MissingExtraError(message) from error
-    ink, paper = ("#e8e6e3", "#1b1d21") if dark else ("#24262b", "#ffffff")
-    palette = ("#7aa2f7", "#f0a35e", "#8fce9b") if dark else ("#2f5fd0", "#c8641b", "#2d8a4e")
-    figure = Figure(figsize=(8, 4), dpi=DPI, facecolor=paper, layout="constrained")
-    axes = figure.add_subplot(facecolor=paper)
+    figure = Figure(figsize=(8, 4), dpi=DPI, facecolor=PAPER, layout="constrained")
+    axes = figure.add_subplot(facecolor=PAPER)
     for index, curve in enumerate(curves):
-        _draw(axes, curve, palette[index % len(palette)])
-    _style(axes, ink, y_label, is_named=len(curves) > 1)
+        _draw(axes, curve, PALETTE[index % len(PALETTE)])
+    _style(axes, INK, y_label, is_named=len(curves) > 1)
     file = BytesIO()
     FigureCanvasAgg(figure)  # draws without a display, whatever backend the caller has chosen
-    figure.savefig(file, format="png", dpi=DPI, facecolor=paper)
+    figure.savefig(file, format="png", dpi=DPI, facecolor=PAPER)
     return file.getvalue()
 
 

@@ -45,7 +45,7 @@ def interval(bounds: Interval, *, sign: str = "") -> str:
     return f"{100 * bounds.low:{sign}.2f} … {100 * bounds.high:{sign}.2f}"
 
 
-def curve_label(name: str, k: int) -> str:
+def curve_label(name: str, k: int | str) -> str:
     """How people write a figure: ``pass@8``."""
     return f"{_CURVES[name]}@{k}"
 

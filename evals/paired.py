@@ -1,20 +1,15 @@
 """Two evaluations of the same problems, every figure of them paired: accuracy, pass@k, maj@k.
 
-``results.json`` has the counts of each problem, but a majority needs the answers; so an evaluation
-that others are to be compared with keeps each figure problem by problem in ``rates.json``.
+A majority needs the answers and not only the counts of ``results.json``, so both evaluations come
+with their samples, as ``load_run`` gives them.
 """
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from mathrl.errors import DataError
 from mathrl.evals.metrics import pass_at_k
 from mathrl.evals.results import EvalResult
 from mathrl.evals.stats import PairedResult, paired_difference
-from mathrl.files import write_whole
-
-RATES_FILE = "rates.json"
 
 Rates = Mapping[str, Mapping[str, float]]
 """Figure (``accuracy``, ``pass_at_4``, ``maj_at_4``) -> problem id -> its rate."""
@@ -35,52 +30,27 @@ def problem_rates(result: EvalResult) -> Rates:
     return rates
 
 
-def paired_differences(
-    before: Rates, after: Rates, *, single_samples: bool
-) -> dict[str, PairedResult]:
+def paired_differences(before: EvalResult, after: EvalResult) -> dict[str, PairedResult]:
     """The difference ``after - before`` of each figure that both have, with its paired error bar.
 
     Args:
-        before: Of the evaluation compared with.
-        after: Of the other one.
-        single_samples: Both took one sample a problem: the test of the accuracy is McNemar's.
+        before: The evaluation compared with, with its samples.
+        after: The other one, with its samples.
 
     Raises:
         DataError: They share no problem.
     """
+    is_single = all(p.n <= 1 for result in (before, after) for p in result.problems)
+    old_rates, new_rates = problem_rates(before), problem_rates(after)
     found = {}
-    for figure in before:
-        if figure not in after:
-            continue
-        old, new = before[figure], after[figure]
+    for figure in (figure for figure in old_rates if figure in new_rates):
+        old, new = old_rates[figure], new_rates[figure]
         common = [problem_id for problem_id in old if problem_id in new]
         if not common:
             raise DataError("the two evaluations share no problem id")
         found[figure] = paired_difference(
             [old[problem_id] for problem_id in common],
             [new[problem_id] for problem_id in common],
-            single_samples=single_samples,
+            single_samples=is_single,
         )
     return found
-
-
-def save_rates(folder: Path, rates: Rates) -> None:
-    """Keep the rates beside the results.
-
-    Raises:
-        StorageError: The disk refused.
-    """
-    write_whole(folder / RATES_FILE, json.dumps(rates) + "\n")
-
-
-def load_rates(folder: Path) -> Rates:
-    """Read the rates of an evaluation.
-
-    Raises:
-        DataError: There are none.
-    """
-    path = folder / RATES_FILE
-    if not path.exists():
-        raise DataError(f"{path}: no such file; the evaluation before training wrote it")
-    rates: Rates = json.loads(path.read_text(encoding="utf-8"))
-    return rates

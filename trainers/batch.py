@@ -103,9 +103,6 @@ def assemble(
     scored = [r for r in rollouts if r.score is not None and r.score.value is not None]
     rows = [(r.prompt_ids, _token_ids(r)) for r in scored]
     mask_BT = completion_mask([len(completion) for _, completion in rows])
-    is_kept_B = ~_left_out(scored, recipe)
-    norm_BT = torch.zeros(mask_BT.shape, dtype=torch.float64)
-    norm_BT[is_kept_B] = method.norm(mask_BT[is_kept_B])
     ref_BT, old_BT, penalties_BT = None, None, None
     if reference is not None:
         with adapters_off(reference):
@@ -116,27 +113,15 @@ def assemble(
     batch = RolloutBatch(
         rows=rows,
         mask_BT=mask_BT,
-        norm_BT=norm_BT,
-        advantages_BT=method.credit(
-            Scored(
-                rewards_B=torch.tensor([_value(r) for r in scored], dtype=torch.float64),
-                groups_B=torch.tensor([r.group for r in scored], dtype=torch.long),
-                mask_BT=mask_BT,
-                penalties_BT=penalties_BT,
-            )
-        ),
+        norm_BT=_norm(scored, mask_BT, method, recipe),
+        advantages_BT=_advantages(scored, mask_BT, penalties_BT, method),
         ref_logprobs_BT=ref_BT if method.reward_penalty is None else None,
         sampler_logprobs_BT=_sampler_logprobs(scored, mask_BT, recipe),
         num_completions=len(rows),
         old_logprobs_BT=old_BT,
     )
-    active = list(range(len(rows)))
-    if batch.ref_logprobs_BT is None and not recipe.loss.entropy:
-        # the coefficients of the others are all zero: they cannot move a weight
-        moves_B = (batch.advantages_BT * batch.norm_BT).abs().sum(dim=1) != 0
-        active = moves_B.nonzero()[:, 0].tolist()
     owners = owners_of(rows, ranks.world)
-    return batch.only([b for b in active if owners[b] == ranks.rank])
+    return batch.only([b for b in _moving(batch, recipe) if owners[b] == ranks.rank])
 
 
 def owners_of(rows: Sequence[Row], world: int) -> list[int]:
@@ -179,10 +164,35 @@ def scoring(recipe: Recipe, ranks: Ranks) -> Scoring:
     )
 
 
-def _left_out(scored: Sequence[Rollout], recipe: Recipe) -> Tensor:
-    """True for the completions that the loss leaves out, bool [B]."""
+def _norm(scored: Sequence[Rollout], mask_BT: Tensor, method: Method, recipe: Recipe) -> Tensor:
+    """Weights of the tokens; 0 for the completions that the loss leaves out."""
     is_cut = [r.completion.finish_reason == "length" for r in scored]
-    return torch.tensor(is_cut, dtype=torch.bool) & recipe.loss.skips_truncated
+    is_kept_B = ~(torch.tensor(is_cut, dtype=torch.bool) & recipe.loss.skips_truncated)
+    norm_BT = torch.zeros(mask_BT.shape, dtype=torch.float64)
+    norm_BT[is_kept_B] = method.norm(mask_BT[is_kept_B])
+    return norm_BT
+
+
+def _advantages(
+    scored: Sequence[Rollout], mask_BT: Tensor, penalties_BT: Tensor | None, method: Method
+) -> Tensor:
+    return method.credit(
+        Scored(
+            rewards_B=torch.tensor([_value(r) for r in scored], dtype=torch.float64),
+            groups_B=torch.tensor([r.group for r in scored], dtype=torch.long),
+            mask_BT=mask_BT,
+            penalties_BT=penalties_BT,
+        )
+    )
+
+
+def _moving(batch: RolloutBatch, recipe: Recipe) -> list[int]:
+    """The rows that can move a weight; of the others all coefficients are zero."""
+    if batch.ref_logprobs_BT is not None or recipe.loss.entropy:
+        return list(range(len(batch.rows)))
+    moves_B = (batch.advantages_BT * batch.norm_BT).abs().sum(dim=1) != 0
+    moving: list[int] = moves_B.nonzero()[:, 0].tolist()
+    return moving
 
 
 def _sampler_logprobs(scored: Sequence[Rollout], mask_BT: Tensor, recipe: Recipe) -> Tensor | None:

@@ -7,8 +7,8 @@ It calls and does not compute: a source draws scored rollouts, ``assemble`` cred
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,13 @@ from mathrl.trainers.batch import assemble
 from mathrl.trainers.costs import Stopwatch, TimedReward, cost_metrics
 from mathrl.trainers.methods import Method, build_method
 from mathrl.trainers.metrics import sampler_gap, step_metrics
-from mathrl.trainers.parallel import Ranks, SharedEngine, SharedReward, start_ranks
+from mathrl.trainers.parallel import (
+    Ranks,
+    SharedEngine,
+    SharedReward,
+    lost_shards_told,
+    start_ranks,
+)
 from mathrl.trainers.patience import best_step, is_out_of_patience
 from mathrl.trainers.recipe import Recipe, load_recipe
 from mathrl.trainers.run import (
@@ -39,7 +45,7 @@ from mathrl.trainers.run import (
     whole_replica,
 )
 from mathrl.trainers.runlog import OnRecord, Record
-from mathrl.trainers.sources import ScoresCompletions, Source
+from mathrl.trainers.sources import Drawn, ScoresCompletions, Source
 from mathrl.trainers.update import learning_rate, update
 from mathrl.trainers.wandb_tracker import require_wandb
 
@@ -116,29 +122,21 @@ def train(
         ranks.wait()  # nobody writes before all have looked
         policy = load_trained(recipe, policy, folder, resume=resume)
         check_weights(policy, ranks)
-        replica = whole_replica(policy, recipe) if ranks.is_sharded else None
-        sampler = engine or _open_engine(recipe, replica or policy, folder, ranks)
-        shared: Engine = sampler
-        scores: ScoresCompletions = reward
-        if ranks.world > 1:
-            shared, scores = SharedEngine(sampler, ranks, replica), SharedReward(reward, ranks)
         watch = Stopwatch()
-        try:
-            source = _source(recipe, method, policy, problems, shared, TimedReward(scores, watch))
+        scores = TimedReward(reward if ranks.world == 1 else SharedReward(reward, ranks), watch)
+        with _shared(engine, recipe, policy, folder, ranks) as sampler:
+            source = _source(recipe, method, policy, problems, sampler, scores)
             run = open_run(recipe, method, policy, folder, facts, ranks, resume=resume)
             run.watch = watch
             run.on_record = on_record or run.on_record
-            is_finished = _train_to_end(run, source, shared, evaluate)
-        finally:
-            if engine is None:
-                sampler.close()
-        return TrainResult(
-            policy=run.policy,
-            folder=run.folder,
-            step=run.step,
-            is_finished=is_finished,
-            best_step=best_step(run.log.evaluations) if recipe.eval.patience else None,
-        )
+            is_finished = _train_to_end(run, source, sampler, evaluate)
+    return TrainResult(
+        policy=run.policy,
+        folder=run.folder,
+        step=run.step,
+        is_finished=is_finished,
+        best_step=best_step(run.log.evaluations) if recipe.eval.patience else None,
+    )
 
 
 def _train_to_end(run: Run, source: Source, engine: Engine, evaluate: Evaluate | None) -> bool:
@@ -146,7 +144,7 @@ def _train_to_end(run: Run, source: Source, engine: Engine, evaluate: Evaluate |
     recipe, start = run.recipe, time.monotonic()
     try:
         # several ranks stop after the same step, whichever was told to
-        with noted_interrupts(is_on=run.ranks.world > 1) as is_interrupted:
+        with noted_interrupts(is_on=run.ranks.world > 1) as is_interrupted, lost_shards_told():
             while run.step < recipe.max_steps:
                 if any(run.ranks.exchange(is_interrupted() or _is_over_time(recipe, start))):
                     return False
@@ -155,7 +153,7 @@ def _train_to_end(run: Run, source: Source, engine: Engine, evaluate: Evaluate |
                     break
                 _train_step(run, source, engine)
                 if run.step % recipe.checkpoint.every == 0 and run.step < recipe.max_steps:
-                    run.save()
+                    run.ranks.together(run.save)
             _evaluate_if_due(run, engine, evaluate)
             run.export("policy")
             run.export_adapter()
@@ -197,10 +195,24 @@ def _train_step(run: Run, source: Source, engine: Engine) -> None:
                 )
         metrics = step_metrics(drawn, stats) | sampler_gap(batch, ranks)
         metrics |= cost_metrics(watch.lap(), metrics["tokens"], ranks)
-        run.log.write_rollouts(step, drawn)
-        record = run.log.write("train", step, metrics)
+        record = _keep(run, step, drawn, metrics)
         run.step, run.is_whole = step, True
-    run.on_record(record)  # what a watcher raises finds the step whole
+    _tell(run, record)  # what a watcher raises finds the step whole
+
+
+def _keep(run: Run, step: int, drawn: Drawn, metrics: Mapping[str, float]) -> Record:
+    """Write what the step leaves behind; where the first rank cannot, all are told."""
+
+    def write() -> Record:
+        run.log.write_rollouts(step, drawn)
+        return run.log.write("train", step, metrics)
+
+    return run.ranks.together(write)[run.ranks.rank]
+
+
+def _tell(run: Run, record: Record) -> None:
+    """Hand a record to whoever watches; what that raises on one rank ends all."""
+    run.ranks.together(lambda: run.on_record(record))
 
 
 def _bring_weights(run: Run, engine: Engine) -> None:
@@ -209,6 +221,20 @@ def _bring_weights(run: Run, engine: Engine) -> None:
         with run.watch.phase("sync"):
             engine.sync(run.policy, run.step)
         run.synced_step = run.step
+
+
+@contextmanager
+def _shared(
+    given: Engine | None, recipe: Recipe, policy: Policy, folder: Path, ranks: Ranks
+) -> Iterator[Engine]:
+    """The engine that was given, or one that is closed at the end; ranks share its work."""
+    replica = whole_replica(policy, recipe) if ranks.is_sharded else None
+    engine = given or _open_engine(recipe, replica or policy, folder, ranks)
+    try:
+        yield engine if ranks.world == 1 else SharedEngine(engine, ranks, replica)
+    finally:
+        if given is None:
+            engine.close()
 
 
 def _open_engine(recipe: Recipe, policy: Policy, folder: Path, ranks: Ranks) -> Engine:
@@ -252,7 +278,7 @@ def _evaluate_if_due(run: Run, engine: Engine, evaluate: Evaluate | None) -> Non
     record = run.ranks.together(measure)[0]  # what the first measured: it alone keeps files
     if config.patience and best_step(evaluations) == run.step:
         run.export("best")
-    run.on_record(record)
+    _tell(run, record)
 
 
 def _source(

@@ -20,7 +20,7 @@ from mathrl.policy import EMBEDDED_POLICY
 from mathrl.trainers.activations import Activations, Kept, trace
 from mathrl.trainers.flops import MatrixSizes
 from mathrl.trainers.logprobs import can_share_prompts
-from mathrl.trainers.lora_layers import adapted_layers
+from mathrl.trainers.lora_layers import adapted_layers, check_target
 from mathrl.trainers.recipe import LoraConfig, Recipe
 
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
@@ -121,6 +121,8 @@ def shape_of(
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise ConfigError(f"{name} is not a causal language model: {reason}") from error
     _check_model(model, name)
+    if lora:
+        check_target(model, lora.target)
     linears = [m for m in model.get_decoder().modules() if isinstance(m, torch.nn.Linear | Conv1D)]
     embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
     is_shareable = can_share_prompts(model)

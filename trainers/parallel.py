@@ -282,6 +282,21 @@ def stop_ranks() -> None:
         dist.destroy_process_group()
 
 
+@contextmanager
+def lost_shards_told() -> Iterator[None]:
+    """Tell where a rank is lost in a pass over shards, which exchanges them on its own.
+
+    Raises:
+        LostRankError: Another rank is gone or stuck.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # much else in a pass raises it too
+        if isinstance(error, dist.DistError) or "gloo/transport" in str(error):
+            raise _lost(error) from error
+        raise
+
+
 def by_weight(weights: Sequence[float], world: int) -> list[int]:
     """Deal items to ranks, the heaviest first to the rank with the least: the same on every rank.
 
@@ -315,11 +330,14 @@ def _told_if_lost() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise LostRankError(
-            f"another rank is gone or stuck ({reason}); go on from the newest checkpoint with "
-            "--resume"
-        ) from error
+        raise _lost(error) from error
+
+
+def _lost(error: RuntimeError) -> LostRankError:
+    reason = str(error).strip().splitlines()[0]
+    return LostRankError(
+        f"another rank is gone or stuck ({reason}); go on from the newest checkpoint with --resume"
+    )
 
 
 def _told(failure: Exception) -> str:

@@ -38,6 +38,7 @@ from mathrl.trainers.checkpoint import (
 )
 from mathrl.trainers.costs import Stopwatch
 from mathrl.trainers.logprobs import check_output_head
+from mathrl.trainers.lora_layers import check_target
 from mathrl.trainers.methods import Method
 from mathrl.trainers.offload import offloaded
 from mathrl.trainers.optimizer import exact_weights, prepare
@@ -170,6 +171,7 @@ def load_trained(
             "the policy has adapters already: save it with save_policy, which merges them, and "
             "train what is in that folder"
         )
+    check_target(policy.model, recipe.lora.target)
     policy.model.eval()  # dropout would make the trainer's log-probs differ from the sampler's
     check_output_head(policy.model)
     return policy
@@ -236,11 +238,9 @@ def open_run(
         load_optimizer(optimizer, newest, ranks)
         step = checkpoint_step(newest)
     elif ranks.is_first:
-        for left in ("checkpoints", "rollouts"):  # by a run that got nowhere
-            shutil.rmtree(folder / left, ignore_errors=True)
         model = Path(policy.name).name  # a manifest names no folder
         start = {"model": model, "policy_fingerprint": fingerprint, "seed": recipe.seed}
-        write_manifest(folder, {**facts, **start})
+        _begin(folder, {**facts, **start})
     run = Run(
         recipe=recipe,
         method=method,
@@ -257,6 +257,13 @@ def open_run(
     if ranks.is_first:  # written last: a folder that holds a config can be resumed
         write_whole(folder / "config.toml", to_toml(recipe))  # again, for its engine may be another
     return run
+
+
+def _begin(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Say what the run starts from; what one that got nowhere has left is dropped."""
+    for left in ("checkpoints", "rollouts"):
+        shutil.rmtree(folder / left, ignore_errors=True)
+    write_manifest(folder, facts)
 
 
 def _adapt(policy: Policy, recipe: Recipe, folder: Path, fingerprint: str, *, resume: bool) -> None:

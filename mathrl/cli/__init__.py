@@ -21,6 +21,7 @@ COMMANDS = (
     "demo",
     "eval",
     "compare",
+    "report",
     "matrix",
     "verify",
     "rescore",

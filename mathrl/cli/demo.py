@@ -15,7 +15,6 @@ from mathrl.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from mathrl.evals import Comparison, EvalResult
-    from mathrl.evals.report import ReportSide
     from mathrl.policy import Policy
     from mathrl.schema import Problem
     from mathrl.trainers import Recipe
@@ -78,7 +77,9 @@ def command(context: click.Context, /, out: str, seed: int) -> None:
 def _check_extras() -> None:
     """Told before the training, not after it."""
     missing = [
-        name for name in ("torch", "transformers", "matplotlib", "jinja2") if not find_spec(name)
+        name
+        for name in ("torch", "transformers", "matplotlib", "jinja2", "latex2mathml")
+        if not find_spec(name)
     ]
     if missing:
         raise MissingExtraError(
@@ -164,7 +165,7 @@ def _save(
     times: dict[str, float],
 ) -> None:
     from mathrl.evals.curves import Curve, CurvePoint, learning_curve_png
-    from mathrl.evals.report import Report, pick_examples, write_report
+    from mathrl.evals.report import Fact, Report, ReportTask, write_report
     from mathrl.files import write_whole
     from mathrl.trainers.runlog import read_records
 
@@ -184,14 +185,26 @@ def _save(
         folder / "report.html",
         Report(
             title="GRPO on arithmetic word problems",
-            command="mathrl demo" + (f" --seed {seed}" if seed else ""),
-            seed=seed,
-            before=_side("before", before),
-            after=_side("after", after),
-            comparison=comparison,
+            runs=("before", "after"),
+            tasks=(
+                ReportTask(
+                    title="one sample", results=(before.single, after.single), is_detailed=False
+                ),
+                ReportTask(
+                    title="greedy", results=(before.greedy, after.greedy), is_detailed=False
+                ),
+                ReportTask(
+                    title=f"{NUM_SAMPLES} samples",
+                    results=(before.many, after.many),
+                    problems={problem.id: problem for problem in _test_problems()},
+                ),
+            ),
+            commands=("mathrl demo" + (f" --seed {seed}" if seed else ""),),
             curves=curves,
-            examples=pick_examples(_test_problems(), before.many, after.many),
-            facts=(("training", f"{times['train_s']:.0f} s"),),
+            facts=(
+                Fact(name="seed", values=(str(seed),)),
+                Fact(name="training", values=(f"{times['train_s']:.0f} s",)),
+            ),
         ),
     )
     results = {
@@ -202,14 +215,6 @@ def _save(
         **times,
     }
     write_whole(folder / "results.json", json.dumps(results, indent=1) + "\n")
-
-
-def _side(label: str, measured: Measured) -> "ReportSide":
-    from mathrl.evals.report import ReportSide
-
-    return ReportSide(
-        label=label, sampled=measured.many, greedy=measured.greedy, single=measured.single
-    )
 
 
 def _figures(measured: Measured) -> dict[str, Any]:

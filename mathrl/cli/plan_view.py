@@ -27,20 +27,20 @@ def show(plan: TrainingPlan, *, recipe: str, hardware: str | None) -> None:
     where = f"{shape.num_gpus} x {hardware}" if hardware else f"{shape.num_gpus} GPU"
     adapters = shape.model.adapter_parameters
     added = f" and {adapters:,} of adapters" if adapters else ""
-    click.echo(
-        f"{recipe}: {shape.model.name}, {shape.model.parameters:,} parameters{added}, "
-        f"on {where}\n"
-        f"{shape.num_problems} problems x {shape.group_size} completions a step; assumed: "
-        f"{shape.prompt_tokens} tokens a prompt, {shape.completion_tokens:g} a completion "
+    header = (
+        f"{recipe}: {shape.model.name}, {shape.model.parameters:,} parameters{added}, on {where}\n"
+        f"{shape.num_problems} problems x {shape.group_size} completions a step\n"
+        f"assumed: {shape.prompt_tokens} tokens a prompt, {shape.completion_tokens:g} a completion "
         f"(at most {shape.max_new_tokens})\n"
     )
+    console().print(header, markup=False, emoji=False)  # breaks lines between words
     console().print(_memory_table(plan))
     click.echo()
     if plan.time:
         console().print(_time_table(plan))
         click.echo()
     for line in _verdict(plan):
-        click.echo(line)
+        click.echo(line)  # a terminal may break it anywhere: a command is copied whole
 
 
 def as_record(plan: TrainingPlan, hardware: str | None) -> dict[str, Any]:

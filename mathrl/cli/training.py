@@ -1,6 +1,8 @@
 """What every training command shares: problems, held-out evaluation, live view."""
 
+import logging
 import random
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isnan
@@ -11,10 +13,13 @@ from mathrl.cli.train_view import TrainView
 from mathrl.data import load_problems
 from mathrl.engines import Engine, SamplingParams
 from mathrl.errors import DataError
-from mathrl.evals import EvalResult, evaluate, save_result
-from mathrl.evals.paired import load_rates, paired_differences, problem_rates, save_rates
+from mathrl.evals import EvalResult, evaluate_into, load_run
+from mathrl.evals.paired import paired_differences
+from mathrl.evals.runner import Verification, run
+from mathrl.evals.spec import EvalSpec, specify
 from mathrl.evals.stats import PairedResult
 from mathrl.evals.tasks import Task
+from mathrl.evals.verifiers import Grader
 from mathrl.policy import Policy, load_tokenizer
 from mathrl.prompts import PromptBuilder
 from mathrl.schema import Problem
@@ -25,6 +30,8 @@ from mathrl.trainers.runlog import read_records
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,30 +110,20 @@ def held_out_evaluation(
         recipe: The run's.
         problems: Training problems, for the prompt's examples, and those held out.
         tokenizer: The policy's.
-        folder: Results are kept in ``step-000000/`` and so on: a resumed run needs the first, and
-            ``mathrl compare`` takes any two.
+        folder: Each evaluation is a run folder in it, ``step-000000/`` ...: ``mathrl compare``
+            takes any of them, and a resumed run compares with the first.
     """
     if not problems.held_out:
         return None
     prompts = PromptBuilder(recipe.prompt, tokenizer=tokenizer, examples=problems.training)
-    task = Task(
-        name="held-out",
-        data=recipe.data.name,
-        split=recipe.data.split,
-        size=len(problems.held_out),
-        licence="",
-        source="held out of the training data",
-        template=recipe.prompt.template,
-        max_new_tokens=recipe.rollout.max_new_tokens,
-        chat=recipe.prompt.chat,
-    )
+    task = _held_out_task(recipe, len(problems.held_out))
     params = SamplingParams(
         temperature=recipe.rollout.temperature, max_new_tokens=recipe.rollout.max_new_tokens
     )
 
     def measure(engine: Engine) -> Mapping[str, float]:
-        result = evaluate(
-            task,
+        spec = specify(
+            task.name,
             problems.held_out,
             engine,
             prompts,
@@ -134,21 +131,47 @@ def held_out_evaluation(
             num_samples=recipe.eval.num_samples,
             seed=recipe.seed,
         )
-        return eval_metrics(result) | since_start(result, engine.policy_version)
-
-    def since_start(result: EvalResult, step: int) -> dict[str, float]:
-        if not is_first_process():  # what one process logs, no other has to read
-            return {}
-        rates, target = problem_rates(result), folder / f"step-{step:06d}"
-        save_result(target, result)
-        save_rates(target, rates)
-        if step == 0:
-            return {}
-        is_single = recipe.eval.num_samples == 1
-        start = load_rates(folder / "step-000000")
-        return difference_metrics(paired_differences(start, rates, single_samples=is_single))
+        target = folder / f"step-{engine.policy_version:06d}"
+        result = _evaluate_on_all_ranks(spec, engine, target)
+        metrics = eval_metrics(result)
+        if is_first_process() and engine.policy_version:  # what one logs, no other has to read
+            metrics |= _since_start(result, engine.policy_version, folder)
+        return metrics
 
     return measure
+
+
+def _evaluate_on_all_ranks(spec: EvalSpec, engine: Engine, target: Path) -> EvalResult:
+    """Evaluate where every rank asks the same; the first keeps the run folder."""
+    verification = Verification(verifier=Grader())
+    if not is_first_process():
+        return run(spec, engine, verification)
+    shutil.rmtree(target, ignore_errors=True)  # of half an evaluation only this rank would know
+    return evaluate_into(target, spec, engine, verification, facts={"engine": "training"})
+
+
+def _held_out_task(recipe: Recipe, size: int) -> Task:
+    return Task(
+        name="held-out",
+        data=recipe.data.name,
+        split=recipe.data.split,
+        size=size,
+        licence="",
+        source="held out of the training data",
+        template=recipe.prompt.template,
+        max_new_tokens=recipe.rollout.max_new_tokens,
+        chat=recipe.prompt.chat,
+    )
+
+
+def _since_start(result: EvalResult, step: int, folder: Path) -> dict[str, float]:
+    """Pair an evaluation with the one before training, where that is still there."""
+    try:
+        start = load_run(folder / "step-000000")[result.task].result
+        return difference_metrics(paired_differences(start, result))
+    except DataError as error:  # the curve goes on without; the policy of step 0 is gone
+        logger.warning("held out, step %d: no difference to the start: %s", step, error)
+        return {}
 
 
 def eval_metrics(result: EvalResult) -> dict[str, float]:

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from rich.console import Console
 from transformers import BertConfig, MixtralConfig, Qwen2Config
 
-from mathrl.cli import main
+from mathrl.cli import main, plan_view
 
 
 def run(capsys, *words):
@@ -32,6 +33,18 @@ def model(tmp_path):
         max_position_embeddings=4096,
     )
     return model_folder(tmp_path / "model", config)
+
+
+def test_the_header_is_broken_between_words(capsys, monkeypatch, model):
+    words = ("--model", model, "--gpu", "h200", "--set", "lora.rank=8")
+    wide = run(capsys, *words)[1]
+    monkeypatch.setattr(plan_view, "console", lambda: Console(width=80, highlight=False))
+    narrow = run(capsys, *words)[1]
+    headers = [text.split("GiB on each GPU")[0] for text in (wide, narrow)]
+    assert max(map(len, headers[0].splitlines())) > 80
+    lines = [line for line in headers[1].splitlines() if model not in line]
+    assert max(map(len, lines)) <= 80
+    assert headers[0].split() == headers[1].split()
 
 
 def test_what_fits_ends_with_0_and_says_how_far(capsys, model):
@@ -115,6 +128,7 @@ def test_sharding_is_tried_on_several_gpus(capsys, model):
         (["--prompt-tokens", "0"], "--prompt-tokens must be at least 1, got 0"),
         (["--completion-tokens", "0"], "--completion-tokens must be at least 1, got 0"),
         (["--set", 'lora.target=["no"]', "--set", "lora.rank=2"], "no is the name of no layer"),
+        (["--set", 'lora.target=["q_proj", "no"]'], "no is the name of no layer"),
         (["--gpu-memory", "0.005", "--set", "engine.kind=vllm"], "engine.memory_fraction gives"),
         (["--set", "rollout.group_size=0"], "rollout.group_size must be at least 1"),
     ],

@@ -162,6 +162,29 @@ def test_evaluations_are_paired_with_the_one_before_training(here, capsys, monke
     assert row["p_value"] == last.get("difference/accuracy/p_value")
 
 
+@pytest.mark.parametrize("left", [None, "{ torn"])
+def test_a_resume_that_lost_the_evaluation_before_training_goes_on_without(
+    here, caplog, monkeypatch, left
+):
+    from mathrl.cli.train_view import TrainView
+
+    def press_ctrl_c(view, record):
+        if record["step"] == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainView, "__call__", press_ctrl_c)
+        assert run("train-grpo", "--max-steps", "2", "--out", "run", *SMALL.split()) == 130
+    manifest = here / "run" / "evals" / "step-000000" / "manifest.json"
+    manifest.unlink() if left is None else manifest.write_text(left)
+    assert run("train-grpo", "--resume", "run") == 0
+    last = eval_records(here / "run")[-1]
+    assert last["step"] == 2 and 0 <= last["accuracy"] <= 1
+    assert not any(key.startswith("difference") for key in last)
+    (told,) = (each.getMessage() for each in caplog.records if each.name == "mathrl.cli.training")
+    assert told.startswith("held out, step 2: no difference to the start: run/evals/step-000000")
+
+
 def test_a_run_that_stops_early_names_the_best_policy(here, capsys):
     options = ["--set", "eval.every=1", "--set", "eval.patience=1", "--set", "optimizer.lr=1e-9"]
     assert run("train-grpo", *options, "--out", "run", *SMALL.split()) == 0

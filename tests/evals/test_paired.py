@@ -5,7 +5,7 @@ from scipy import stats as scipy_stats
 
 from mathrl.errors import DataError
 from mathrl.evals.compare import compare
-from mathrl.evals.paired import load_rates, paired_differences, problem_rates, save_rates
+from mathrl.evals.paired import paired_differences, problem_rates
 from mathrl.evals.results import ProblemOutcome, SampleOutcome
 from mathrl.evals.summary import summarise
 from mathrl.schema import Completion, Score
@@ -47,7 +47,7 @@ def test_rates_by_hand():
 @pytest.mark.parametrize("figure", ["accuracy", "pass_at_2", "maj_at_4"])
 def test_intervals_and_p_values_are_those_of_a_paired_t_test(figure):
     before, after = problem_rates(BEFORE)[figure], problem_rates(AFTER)[figure]
-    ours = paired_differences(problem_rates(BEFORE), problem_rates(AFTER), single_samples=False)
+    ours = paired_differences(BEFORE, AFTER)
     ids = list(before)
     theirs = scipy_stats.ttest_rel([after[i] for i in ids], [before[i] for i in ids])
     low, high = theirs.confidence_interval(0.95)
@@ -57,22 +57,15 @@ def test_intervals_and_p_values_are_those_of_a_paired_t_test(figure):
 
 def test_the_accuracy_is_compared_as_by_compare():
     single_before, single_after = result(*"12211221"), result(*"11211122")
-    for old, new, is_single in ((BEFORE, AFTER, False), (single_before, single_after, True)):
-        ours = paired_differences(problem_rates(old), problem_rates(new), single_samples=is_single)
+    for old, new in ((BEFORE, AFTER), (single_before, single_after)):
+        ours = paired_differences(old, new)
         theirs = compare(old, new)
         for name in ("difference", "ci95", "p_value", "test", "fixed", "broken"):
             assert getattr(ours["accuracy"], name) == getattr(theirs, name)
     assert set(ours) == {"accuracy"}  # of one sample pass@1 and maj@1 are no other figures
 
 
-def test_rates_come_back_to_the_last_bit(tmp_path):
-    save_rates(tmp_path / "evals", problem_rates(BEFORE))
-    assert load_rates(tmp_path / "evals") == problem_rates(BEFORE)
-    with pytest.raises(DataError, match="no such file"):
-        load_rates(tmp_path)
-
-
 def test_evaluations_of_other_problems_are_refused():
     other = summarise("t", [outcome("q", "11")])
     with pytest.raises(DataError, match="share no problem"):
-        paired_differences(problem_rates(BEFORE), problem_rates(other), single_samples=False)
+        paired_differences(BEFORE, other)

@@ -1,39 +1,55 @@
 """The page is one file that shows what it was given, escaped, and fetches nothing."""
 
+import base64
+import gzip
+import hashlib
+import json
 import re
 import sys
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mathrl.errors import MissingExtraError
-from mathrl.evals import EvalResult, ProblemOutcome, SampleOutcome, compare
-from mathrl.evals.curves import Curve, CurvePoint, learning_curve_png
-from mathrl.evals.report import Report, ReportSide, pick_examples, render_report, write_report
+from mathrl.errors import DataError, MissingExtraError
+from mathrl.evals import EvalResult, ProblemOutcome, SampleOutcome
+from mathrl.evals.curves import Curve, CurvePoint
+from mathrl.evals.report import Fact, Report, ReportTask, render_report, write_report
 from mathrl.evals.summary import summarise
 from mathrl.schema import Completion, Problem, Score
 
-PROBLEMS = [Problem(id=str(i), prompt=f"Is {i} < 3 & odd?", answer=str(i)) for i in range(4)]
+PROBLEMS = [
+    Problem(
+        id=str(i),
+        prompt=f"Is {i} < 3 & odd?",
+        answer=str(i),
+        metadata={"subject": "Odd", "level": 1 + i % 2},
+    )
+    for i in range(4)
+]
+BY_ID = {problem.id: problem for problem in PROBLEMS}
 
 
-def result(verdicts: list[str]) -> EvalResult:
+def result(verdicts: list[str], text: str = "<script>{}{}</script>") -> EvalResult:
     outcomes = []
     for problem, letters in zip(PROBLEMS, verdicts, strict=True):
         samples = [
             SampleOutcome(
                 sample_index=index,
-                completion=Completion(text=f"<script>{letter}{index}</script>"),
+                completion=Completion(text=text.format(letter, index)),
                 score=Score(
                     value=float(letter == "c"),
                     status="correct" if letter == "c" else "wrong",
                     prediction=letter,
+                    cue="box",
                 ),
             )
             for index, letter in enumerate(letters)
         ]
         outcomes.append(ProblemOutcome.from_samples(problem.id, samples))
-    return summarise("t", outcomes)
+    return summarise("t", outcomes, problems=BY_ID)
 
 
 BEFORE = result(["ww", "cw", "cc", "cc"])
@@ -46,116 +62,151 @@ CURVES = (
 )
 REPORT = Report(
     title="Before & after",
-    command="mathrl demo --seed 7",
-    seed=7,
-    before=ReportSide(label="before", sampled=BEFORE),
-    after=ReportSide(label="after", sampled=AFTER),
-    comparison=compare(BEFORE, AFTER),
-    examples=pick_examples(PROBLEMS, BEFORE, AFTER),
-    facts=(("model", "tiny"),),
+    runs=("before", "after"),
+    tasks=(ReportTask(title="t", results=(BEFORE, AFTER), problems=BY_ID),),
+    commands=("mathrl verify before",),
+    facts=(Fact(name="model", values=("tiny", "small")), Fact(name="seed", values=("7", "7"))),
 )
+ONE_RUN = replace(REPORT, runs=("before",), tasks=(replace(REPORT.tasks[0], results=(BEFORE,)),))
 
 
-def test_examples_show_the_samples_that_changed() -> None:
-    examples = pick_examples(PROBLEMS, BEFORE, AFTER)
-    assert [(e.kind, e.answer) for e in examples] == [
-        ("fixed", "0"),
-        ("fixed", "1"),
-        ("broken", "2"),
-    ]
-    for example in examples:
-        right, wrong = (
-            (example.after, example.before)
-            if example.kind == "fixed"
-            else (example.before, example.after)
-        )
-        assert (right.score.status, wrong.score.status) == ("correct", "wrong")
-    assert len(pick_examples(PROBLEMS, BEFORE, AFTER, limit=1)) == 2
+def with_results(*results: EvalResult | None) -> Report:
+    return replace(REPORT, tasks=(replace(REPORT.tasks[0], results=results),))
 
 
-def test_results_without_samples_give_no_examples() -> None:
-    read = EvalResult.from_json("t", BEFORE.to_json())
-    assert pick_examples(PROBLEMS, read, AFTER) == ()
+def visible(page: str) -> str:
+    """The text of a page, without its style, script and data."""
+    without = re.sub(r"<(style|script)\b.*?</\1>", "", page, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]*>", " ", without).split())
 
 
-def test_the_page_shows_the_numbers_with_their_error_bars() -> None:
-    page = render_report(REPORT)
+def data_of(page: str) -> dict[str, Any]:
+    packed = re.search(r'id="data">([A-Za-z0-9+/=]+)</script>', page)
+    assert packed is not None
+    data: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(packed[1])))
+    return data
+
+
+def test_the_page_shows_the_difference_with_its_error_bar() -> None:
+    page = visible(render_report(REPORT))
     # 5 of 8 before and 6 of 8 after: +12.5 points; paired t over 4 problems.
     assert "+12.50" in page and "62.50" in page and "75.00" in page
     assert "paired t by problem, p = 0.64" in page
-    assert "2 problems up, 1 down" in page
-    assert "mathrl demo --seed 7" in page and "tiny" in page
-    for rate in ("accuracy", "pass@2", "maj@2"):
-        assert re.search(rf"<td>{rate}</td>\s*<td>[\d.]+<small>[\d.]+ … [\d.]+</small>", page)
+    assert "2 problems rose, 1 fell" in page
+    assert "mathrl verify before" in page and "tiny" in page and "small" in page
+    for rate in ("pass@2", "maj@2"):
+        assert re.search(rf"{rate} [\d.]+ [\d.]+ … [\d.]+ [\d.]+ [\d.]+ … [\d.]+", page)
 
 
-def test_greedy_results_have_a_row_and_the_exact_test() -> None:
-    old, new = result(["w", "w", "c", "c"]), result(["c", "c", "c", "c"])
-    page = render_report(
-        replace(
-            REPORT,
-            before=replace(REPORT.before, greedy=old),
-            after=replace(REPORT.after, greedy=new),
-            greedy_comparison=compare(old, new),
-        )
-    )
+def test_one_sample_a_problem_takes_the_exact_test() -> None:
+    page = render_report(with_results(result(["w", "w", "c", "c"]), result(["c", "c", "c", "c"])))
     assert "exact McNemar, p = 0.5" in page
     assert "2 problems fixed, 0 broken" in page
-    assert re.search(r"<td>greedy</td>\s*<td>50.00<small>", page)
+    assert "pass@" not in visible(page).partition("What the figures")[0]
 
 
-def test_model_text_is_escaped() -> None:
-    page = render_report(REPORT)
-    assert "<script" not in page
-    assert "&lt;script&gt;c0&lt;/script&gt;" in page
-    assert "Is 0 &lt; 3 &amp; odd?" in page
+def test_one_run_has_no_difference() -> None:
+    page = visible(render_report(ONE_RUN))
+    assert "62.50 percent correct" in page
+    assert "detectable" not in page and "Fixed and broken" not in page
 
 
-def test_nothing_is_fetched() -> None:
+def test_a_task_that_one_run_lacks_is_not_compared() -> None:
+    only = ReportTask(title="other", results=(None, AFTER), problems=BY_ID)
+    page = visible(render_report(replace(REPORT, tasks=(*REPORT.tasks, only))))
+    assert page.count("+12.50") == 2  # headline and table
+    assert "Verdicts and cues, other" in page
+
+
+def test_runs_without_a_common_problem_say_so() -> None:
+    other = summarise("t", [replace(o, problem_id=f"x{o.problem_id}") for o in AFTER.problems])
+    with pytest.raises(DataError, match="share no problem id"):
+        render_report(with_results(BEFORE, other))
+
+
+def test_results_without_samples_still_have_their_figures() -> None:
+    page = render_report(with_results(EvalResult.from_json("t", BEFORE.to_json()), AFTER))
+    assert "+12.50" in page
+    assert "Fixed and broken" not in page
+
+
+def test_a_row_of_the_table_only_has_no_sections() -> None:
+    task = replace(REPORT.tasks[0], is_detailed=False)
+    page = visible(render_report(replace(REPORT, tasks=(task,))))
+    assert "+12.50" in page
+    assert "Verdicts" not in page and "Samples" not in page
+
+
+def test_the_learning_curve_is_drawn() -> None:
     page = render_report(replace(REPORT, curves=CURVES))
-    assert "http" not in page
-    sources = re.findall(r'(?:src|srcset|href)="([^"]{,30})', page)
-    assert len(sources) == 2
-    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert "held-out, step 0: 30.00 (95 % interval 20.00 … 40.00)" in page
+    assert "held-out, step 5: 60.00<" in page
+
+
+class _Elements(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_nothing_is_fetched_and_model_text_is_no_markup() -> None:
+    hostile = "</script><script>a{}{}</script><img src=x onerror=a()><a href=//b>\u2028\u202e"
+    evil = Problem(id="<b onclick=a()>", prompt=hostile, answer=hostile)
+    outcomes = [replace(o, problem_id=evil.id) for o in result(["cw"] * 4, hostile).problems[:1]]
+    task = ReportTask(title=hostile, results=(summarise("t", outcomes),), problems={evil.id: evil})
+    page = render_report(
+        replace(ONE_RUN, title=hostile, runs=(hostile,), tasks=(task,), curves=CURVES)
+    )
+    parser = _Elements()
+    parser.feed(page)
+    tags = [tag for tag, _ in parser.found]
+    assert tags.count("script") == 2 and tags.count("style") == 1
+    assert not {"img", "iframe", "link", "object", "base"} & set(tags)
+    for tag, attributes in parser.found:
+        assert not [
+            name for name in attributes if name.startswith("on") or name in ("src", "style")
+        ]
+        assert tag != "a" or attributes == {"href": "#samples"}
+    sample = data_of(page)["tasks"][0]["problems"][0]["runs"][0]["samples"][1]
+    assert sample["text"] == [hostile.format("w", 1)]
+
+
+def test_the_policy_allows_the_one_style_and_the_one_script_by_their_hash() -> None:
+    page = render_report(REPORT)
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None and policy[1].startswith("default-src 'none';")
+    for tag in ("style", "script"):
+        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy[1]
+    assert "unsafe" not in policy[1] and "http" not in policy[1]
 
 
 def test_a_long_completion_is_cut_and_says_so() -> None:
-    long = replace(REPORT.examples[0].before, completion=Completion(text="x" * 5000))
-    example = replace(REPORT.examples[0], before=long)
-    page = render_report(replace(REPORT, examples=(example,)))
+    page = render_report(with_results(BEFORE, result(["cw", "cc", "wc", "cc"], "x" * 5000)))
     assert "x" * 4000 in page and "x" * 4001 not in page
     assert "[1000 characters left out]" in page
+    text = data_of(page)["tasks"][0]["problems"][0]["runs"][1]["samples"][0]["text"]
+    assert text == ["x" * 4000 + "\n[1000 characters left out]"]
 
 
 def test_any_model_text_can_be_written(tmp_path: Path) -> None:
-    odd = replace(REPORT.examples[0].before, completion=Completion(text="\ud800 lone"))
-    path = tmp_path / "report.html"
-    write_report(path, replace(REPORT, examples=(replace(REPORT.examples[0], before=odd),)))
-    assert "? lone" in path.read_text()
+    path = tmp_path / "new" / "report.html"
+    write_report(path, with_results(BEFORE, result(["cw", "cc", "wc", "cc"], "\ud800 lone \0")))
+    page = path.read_text("utf-8")
+    assert "? lone" in page
+    text = data_of(page)["tasks"][0]["problems"][0]["runs"][1]["samples"][0]["text"]
+    assert text == ["\ud800 lone \0"]
 
 
-def test_the_curve_is_a_png_of_the_size_that_it_says() -> None:
-    png = learning_curve_png(CURVES)
-    assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    assert [int.from_bytes(png[i : i + 4], "big") for i in (16, 20)] == [1600, 800]
-    assert learning_curve_png(CURVES) == png
-    assert learning_curve_png(CURVES, dark=True) != png
+def test_the_same_report_is_the_same_file() -> None:
+    assert render_report(REPORT) == render_report(REPORT)
 
 
-def test_missing_packages_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'mathrl\[eval\]'"):
-        learning_curve_png(CURVES)
+def test_a_missing_template_engine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'mathrl\[eval\]'"):
         render_report(REPORT)
-
-
-def test_the_single_sample_that_is_compared_has_a_row_of_its_own():
-    sides = {
-        "before": ReportSide(label="before", sampled=BEFORE, single=BEFORE),
-        "after": ReportSide(label="after", sampled=AFTER, single=AFTER),
-    }
-    page = render_report(replace(REPORT, **sides))
-    assert "accuracy, one sample" in page and "accuracy, all samples" in page
-    assert "accuracy, one sample" not in render_report(REPORT)

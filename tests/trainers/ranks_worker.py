@@ -17,13 +17,13 @@ from mathrl import arithmetic
 from mathrl.adapters import add_adapter
 from mathrl.errors import GradingError, MathrlError, StorageError
 from mathrl.schema import Completion, Problem, Rollout, Score
-from mathrl.trainers import checkpoint, load_recipe, parallel, train
+from mathrl.trainers import checkpoint, load_recipe, parallel, runlog, train
 from mathrl.trainers.batch import assemble
 from mathrl.trainers.methods import build_method
 from mathrl.trainers.offload import offloaded, state_bytes
 from mathrl.trainers.optimizer import prepare, stepped
 from mathrl.trainers.optimizer_state import save_shards
-from mathrl.trainers.parallel import start_ranks, stop_ranks
+from mathrl.trainers.parallel import Ranks, start_ranks, stop_ranks
 from mathrl.trainers.sharding import shard, whole
 from mathrl.trainers.tiny import untrained_policy
 from mathrl.trainers.update import update
@@ -44,9 +44,10 @@ SETTINGS = [
     "rollout.group_size=4",
     "rollout.max_new_tokens=8",
     "loss.updates_per_rollout=2",
-    "optimizer.lr=0.01",
+    "optimizer.lr=1e-4",
     "checkpoint.every=2",
 ]
+EVALUATED = ("eval.every=1",)
 MEMORY = ("optimizer.dtype=bfloat16", "optimizer.is_checkpointing=true")
 
 
@@ -209,9 +210,9 @@ def run(
 
 
 def fill_the_disk(out: Path) -> None:
-    """The first rank cannot write the checkpoint of step 2, or what an evaluation keeps."""
+    """The first rank cannot write a checkpoint, what an evaluation keeps, or a step's rollouts."""
     parallel.STEP_TIMEOUT = timedelta(seconds=30)  # of a rank that waits for another thing
-    whole_save = checkpoint.save_policy
+    whole_save, whole_write = checkpoint.save_policy, runlog.write_rollouts
 
     def save(policy, draft, weights=None):
         if draft.name.endswith("step-000002"):
@@ -223,14 +224,23 @@ def fill_the_disk(out: Path) -> None:
             raise StorageError("no space for an evaluation")
         return {"accuracy": 0.0}
 
-    checkpoint.save_policy = save
-    rank, told = start_ranks(is_sharded=True).rank, []
-    for job in ({}, {"evaluate": evaluate, "settings": ("eval.every=1",)}):
-        try:
-            run(out / str(len(told)), sharding="sharded", **job)
-        except MathrlError as error:
-            told.append(f"{type(error).__name__}: {error}")
-    torch.save((told, checkpoint.checkpoints(out / "1" / "checkpoints")), out / f"told-{rank}.pt")
+    def write(path, step, *rollouts):
+        if "log" in path.parts:
+            raise StorageError("no space for rollouts")
+        whole_write(path, step, *rollouts)
+
+    checkpoint.save_policy, runlog.write_rollouts = save, write
+    jobs = {"save": {}, "evaluation": {"evaluate": evaluate, "settings": EVALUATED}, "log": {}}
+    told = {}
+    for sharding in ("replicated", "sharded"):
+        for job, options in jobs.items():
+            folder = out / sharding / job
+            try:
+                run(folder, sharding=sharding, **options)
+            except MathrlError as error:
+                saved = [path.name for path in checkpoint.checkpoints(folder / "checkpoints")]
+                told[sharding, job] = f"{type(error).__name__}: {error}", saved
+    torch.save(told, out / f"told-{start_ranks().rank}.pt")
     stop_ranks()
 
 
@@ -242,8 +252,22 @@ def get_stuck(out: Path) -> None:
         threading.Event().wait()
 
     if os.environ["RANK"] == "1":
-        parallel.Ranks.add_up_gradients = wait_for_ever
+        Ranks.add_up_gradients = wait_for_ever
     run(out)
+
+
+def die(out: Path, sharding: str) -> None:
+    """The second rank is killed in its third step, before it has added up its gradients."""
+    real, calls = Ranks.add_up_gradients, []
+
+    def add_up_gradients(ranks, parameters):
+        calls.append(1)
+        if ranks.rank == 1 and len(calls) == 5:  # two updates a step
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(ranks, parameters)
+
+    Ranks.add_up_gradients = add_up_gradients
+    run(out, sharding=sharding)
 
 
 def main() -> None:
@@ -262,6 +286,9 @@ def main() -> None:
         return
     if job == "stuck":
         get_stuck(out / "stuck")
+        return
+    if job in ("replicated", "sharded"):
+        die(out, job)
         return
     if job == "full-disk":
         fill_the_disk(out)

@@ -207,6 +207,13 @@ def test_a_policy_with_adapters_is_not_adapted_again(policy, tmp_path):
         start(policy, tmp_path)
 
 
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_target_that_no_layer_has_is_refused(policy, tmp_path, rank):
+    settings = [f"lora.rank={rank}", 'lora.target=["q_proj", "nothing"]']
+    with pytest.raises(ConfigError, match=r"lora\.target: nothing is the name of no layer"):
+        start(policy, tmp_path, settings=settings)
+
+
 def test_the_engine_samples_the_adapted_policy(policy):
     model = adapt(policy.model)
     request = SampleRequest(problem_id="p", sample_index=0, prompt="", prompt_ids=(5, 6, 7), seed=3)
