@@ -6,6 +6,7 @@ clustered analysis of arXiv 2411.00640, Miller 2024). Pure functions, standard l
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import comb, exp, isnan, lgamma, log, log1p, nan, sqrt
 from statistics import NormalDist, fmean
 from typing import Literal
@@ -111,7 +112,39 @@ def minimum_detectable_effect(stderr: float) -> float:
     Returns:
         ``(1.960 + 0.842) * stderr``, the normal approximation.
     """
-    return (_Z + NormalDist().inv_cdf(POWER)) * stderr
+    return detectable_stderrs() * stderr
+
+
+def detectable_stderrs(power: float = POWER) -> float:
+    """How many standard errors a true difference must have for a two-sided test at 5 %.
+
+    Args:
+        power: Chance that the test then finds it.
+
+    Returns:
+        ``1.960 + z(power)``: 2.802 for 80 %.
+    """
+    return _Z + NormalDist().inv_cdf(power)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust the p-values of several tests, so that any false find among them has chance 5 %.
+
+    Args:
+        p_values: One a test; nan for a test without an answer, which counts for none.
+
+    Returns:
+        The adjusted p-values in the same order: the smallest times the number of tests, the next
+        times one less, and so on, none below one before it; nan stays.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure" (1979).
+    """
+    order = sorted((p, place) for place, p in enumerate(p_values) if not isnan(p))
+    adjusted, floor = [nan] * len(p_values), 0.0
+    for rank, (p, place) in enumerate(order):
+        floor = max(floor, min(1.0, (len(order) - rank) * p))
+        adjusted[place] = floor
+    return adjusted
 
 
 def paired_difference(
@@ -158,6 +191,7 @@ def student_t_sf(t: float, freedom: int) -> float:
     return 0.5 * _beta_cdf(freedom / (freedom + square), freedom / 2, 0.5)
 
 
+@cache
 def student_t_quantile(tail: float, freedom: int) -> float:
     """The ``t >= 0`` that Student's t exceeds with chance ``tail`` (at most 0.5)."""
     low, high = 0.0, 1.0
