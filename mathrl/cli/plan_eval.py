@@ -40,8 +40,8 @@ class EvalPlan:
             raise ConfigError(f"--gain must be between 0 and 100 points, got {100 * self.gain:g}")
         if not 0.05 <= self.power < 1:
             raise ConfigError(f"--power must be from 0.05 to below 1, got {self.power:g}")
-        if not 0 < self.accuracy < 1:
-            raise ConfigError(f"accuracy must be between 0 and 1 to rise, got {self.accuracy:g}")
+        if not 0 <= self.accuracy < 1:
+            raise ConfigError(f"accuracy must be from 0 to below 1 to rise, got {self.accuracy:g}")
         if self.gain > 1 - self.accuracy:
             raise ConfigError(
                 f"--gain {100 * self.gain:g} is above what accuracy {100 * self.accuracy:g} % "

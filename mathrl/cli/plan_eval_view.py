@@ -29,8 +29,8 @@ def show(plan: EvalPlan) -> None:
     console().print(_single_table(plan))
     if any(count is None for row in _samples(plan).values() for count in row):
         click.echo(
-            f"\n{NEVER}: the problems differ in their gain by more than so few of them average "
-            "out;\nmore samples do not help, more problems do"
+            f"\n{NEVER}: the problems differ in their gain by more than so few average out;\n"
+            "more samples do not help, more problems do"
         )
 
 
@@ -69,13 +69,13 @@ def _premises(plan: EvalPlan) -> Iterator[str]:
     yield f"within problems, s² = {plan.sample_variance:.3g}{source}"
     if not plan.are_gain_variances_known:
         yield "between problems, the gain's variance ω²: assumed, as in the columns"
-    elif pilot is not None and pilot.gain_variance is not None and len(plan.gain_variances) > 1:
+    elif pilot is not None and plan.gain_variances == pilot.gain_variances():
         yield (
             f"between problems, ω² = {pilot.gain_variance:.3g} ± {pilot.gain_variance_stderr:.2g} "
             "in the pilot; columns: two errors around it"
         )
     if not (plan.is_sample_variance_known and plan.are_gain_variances_known):
-        yield "--run A --run B measure both: a pilot of two policies, 2 samples a problem or more"
+        yield "a pilot pair with 2 samples a problem or more measures both: --run A --run B"
 
 
 def _samples(plan: EvalPlan) -> dict[str, list[int | None]]:
