@@ -16,9 +16,13 @@ from math import sqrt
 import click
 import numpy as np
 
+from mathrl.evals import EvalResult, ProblemOutcome, SampleOutcome
+from mathrl.evals.attribution import Stages, attribute, shapley
 from mathrl.evals.bootstrap import bootstrap_interval
 from mathrl.evals.power import problems_needed
 from mathrl.evals.stats import paired_difference
+from mathrl.evals.summary import summarise
+from mathrl.schema import Completion, Score, Status
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
@@ -97,6 +101,42 @@ def bootstrap_coverage(
     return held / max(1, len(intervals)), len(intervals)
 
 
+def attribution_coverage(
+    population: Population, num_problems: int, *, readable: tuple[float, float], num_pairs: int
+) -> tuple[float, float]:
+    """Share of pairs whose interval holds the true part of the format, and of the reasoning.
+
+    Before and after, a sample's answer can be read with the chances ``readable``, whatever the
+    problem; one sample a problem.
+    """
+    gain, _, _ = population.moments()
+    rates = population.accuracy, population.accuracy + gain
+    chains = [Stages(1.0, r, r * rate) for r, rate in zip(readable, rates, strict=True)]
+    truth = shapley(*chains)
+    rng, held = np.random.default_rng(1), [0, 0]
+    for pair in population.pairs(num_problems, 1, num_pairs=num_pairs):
+        sides = [
+            _result(run, rng.random(num_problems) < r)
+            for run, r in zip(pair, readable, strict=True)
+        ]
+        found = attribute(*sides)
+        assert found is not None
+        for index, name in enumerate(("format", "reasoning")):
+            interval = found.parts[name].ci95
+            held[index] += interval.low <= getattr(truth, name) <= interval.high
+    return held[0] / num_pairs, held[1] / num_pairs
+
+
+def _result(corrects: list[float], is_readable: np.ndarray) -> EvalResult:
+    outcomes = []
+    for place, (correct, was_read) in enumerate(zip(corrects, is_readable, strict=True)):
+        status: Status = "no_answer" if not was_read else "correct" if correct else "wrong"
+        score = Score(value=float(status == "correct"), status=status, prediction="1")
+        sample = SampleOutcome(sample_index=0, completion=Completion(text=""), score=score)
+        outcomes.append(ProblemOutcome.from_samples(str(place), [sample]))
+    return summarise("simulated", outcomes)
+
+
 def planned_power(population: Population, num_samples: int) -> tuple[int, float]:
     """Plan for 80 % power; the problems that it takes, and the share of pairs that show it."""
     gain, gain_variance, sample_variance = population.moments()
@@ -127,6 +167,8 @@ def main() -> None:
                         num_samples,
                         options.bootstrap,
                     )
+    if options.bootstrap:
+        _print_attribution(options.bootstrap)
     click.echo("\nplans for 80 % power: problems, samples, gain, power found")
     for accuracy in (0.3, 0.8):
         for shift in (0.2, 0.8):
@@ -135,6 +177,22 @@ def main() -> None:
                 size, power = planned_power(population, num_samples)
                 gain = 100 * population.moments()[0]
                 click.echo(f"{size:5} {num_samples:3} {gain:6.2f} {100 * power:6.1f} %")
+
+
+def _print_attribution(num_pairs: int) -> None:
+    click.echo("\nparts of the difference, 400 problems: intervals of format and reasoning hold it")
+    for accuracy in (0.3, 0.8):
+        for readable in ((0.7, 0.95), (0.97, 0.99)):
+            held = attribution_coverage(
+                Population(accuracy=accuracy, shift=0.5),
+                400,
+                readable=readable,
+                num_pairs=num_pairs,
+            )
+            click.echo(
+                f"{100 * accuracy:3.0f} %  readable {100 * readable[0]:.0f} -> "
+                f"{100 * readable[1]:.0f} %   {100 * held[0]:5.1f}   {100 * held[1]:5.1f}"
+            )
 
 
 def _print_coverage(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
-from mathrl.evals.bootstrap import RESAMPLES, SEED
+from mathrl.evals.bootstrap import MIN_CHANGED, RESAMPLES, SEED
 from mathrl.evals.compare import p_text
 from mathrl.evals.display import interval, percent
 from mathrl.evals.run_comparison import ComparedRun, Side
@@ -61,9 +61,7 @@ def comparison_notes(runs: Sequence[ComparedRun]) -> Iterator[str]:
     """The verdict on each run in words, and what must be known before it is trusted."""
     for place, run in enumerate(runs, start=1):
         yield f"{_letter(place)}: {run.verdict()}"
-        if run.bootstrap is not None:
-            bounds = interval(run.bootstrap, sign="+")
-            yield f"   paired bootstrap: {bounds} ({RESAMPLES} resamples, seed {SEED})"
+        yield f"   paired bootstrap: {_bootstrap(run)}"
         yield from (f"   {note}" for note in _attribution_notes(run))
         yield from (f"   note: {notice}" for notice in run.notices)
 
@@ -75,6 +73,12 @@ def changed_problems(runs: Sequence[ComparedRun]) -> Iterator[str]:
         for word, names in ids.items():
             yield f"{_letter(place)}, {word} ({len(names)}):"
             yield from (f"   {name}" for name in names)
+
+
+def _bootstrap(run: ComparedRun) -> str:
+    if run.bootstrap is None:
+        return f"none; it needs {MIN_CHANGED} problems that differ, and not all alike"
+    return f"{interval(run.bootstrap, sign='+')} ({RESAMPLES} resamples, seed {SEED})"
 
 
 def _attribution_notes(run: ComparedRun) -> Iterator[str]:

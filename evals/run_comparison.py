@@ -47,7 +47,7 @@ class ComparedRun:
     num_tests: int = 1
     """How many those are."""
     bootstrap: Interval | None
-    """Of the difference; None where every problem differs alike."""
+    """Of the difference; None where too few problems differ."""
     attribution: Attribution | None
     """None without samples."""
     notices: tuple[str, ...]

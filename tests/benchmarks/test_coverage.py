@@ -58,12 +58,12 @@ def test_with_few_problems_at_the_edge_intervals_hold_it_more_or_less_often(
 ) -> None:
     """What docs/compare.md says of 30 problems near 5 %."""
     population = coverage.Population(accuracy=0.05, shift=0.5)
-    assert 0.96 <= coverage.coverage(population, 30, 1)
+    assert coverage.coverage(population, 30, 1) >= 0.96
     assert 0.88 <= coverage.coverage(population, 30, 64) <= 0.93
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("size", "num_samples"), [(30, 4), (200, 1)])
+@pytest.mark.parametrize(("size", "num_samples"), [(30, 4), (100, 1)])
 def test_so_do_bootstrap_intervals(coverage: ModuleType, size: int, num_samples: int) -> None:
     population = coverage.Population(accuracy=0.5, shift=0.5)
     held, count = coverage.bootstrap_coverage(

@@ -50,6 +50,7 @@ def test_the_interval_is_about_that_of_scipy() -> None:
     assert ours.low < fmean(DIFFERENCES) < ours.high
 
 
-def test_problems_that_are_all_alike_have_no_interval() -> None:
-    assert bootstrap_interval([0.5] * 40) is None
-    assert bootstrap_interval([0.5]) is None
+def test_too_few_problems_that_differ_have_no_interval() -> None:
+    assert bootstrap_interval([0.5] * 40) is None  # all alike
+    assert bootstrap_interval([1.0] * 5 + [-1.0] * 4 + [0.0] * 30) is None
+    assert bootstrap_interval([1.0] * 5 + [-1.0] * 5 + [0.0] * 30) is not None
