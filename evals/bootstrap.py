@@ -15,8 +15,8 @@ RESAMPLES = 2000
 """The ends of the interval are then known to about 3 % of its half width."""
 SEED = 0
 MIN_CHANGED = 10
-"""Problems that must differ between the runs. Fewer show too few patterns to draw from: with 3 of 30
-the interval held the truth 68 to 82 % of the time."""
+"""Problems that must differ between the runs. Fewer show too few patterns to draw from: with 3 of
+30 the interval held the truth 68 to 82 % of the time."""
 
 
 def bootstrap_means(
