@@ -17,7 +17,7 @@ import click
 import numpy as np
 
 from mathrl.evals import EvalResult, ProblemOutcome, SampleOutcome
-from mathrl.evals.attribution import Stages, attribute, shapley
+from mathrl.evals.attribution import attribute
 from mathrl.evals.bootstrap import bootstrap_interval
 from mathrl.evals.power import problems_needed
 from mathrl.evals.stats import paired_difference
@@ -109,10 +109,13 @@ def attribution_coverage(
     Before and after, a sample's answer can be read with the chances ``readable``, whatever the
     problem; one sample a problem.
     """
-    gain, _, _ = population.moments()
-    rates = population.accuracy, population.accuracy + gain
-    chains = [Stages(1.0, r, r * rate) for r, rate in zip(readable, rates, strict=True)]
-    truth = shapley(*chains)
+    old, (r0, r1) = population.accuracy, readable
+    new = old + population.moments()[0]
+    # Fixed from unreadable less broken to it; then the change where both can be read.
+    truth = {
+        "format": (1 - r0) * r1 * new - r0 * (1 - r1) * old,
+        "reasoning": r0 * r1 * (new - old),
+    }
     rng, held = np.random.default_rng(1), [0, 0]
     for pair in population.pairs(num_problems, 1, num_pairs=num_pairs):
         sides = [
@@ -123,7 +126,7 @@ def attribution_coverage(
         assert found is not None
         for index, name in enumerate(("format", "reasoning")):
             interval = found.parts[name].ci95
-            held[index] += interval.low <= getattr(truth, name) <= interval.high
+            held[index] += interval.low <= truth[name] <= interval.high
     return held[0] / num_pairs, held[1] / num_pairs
 
 

@@ -34,7 +34,8 @@ class Comparison:
     broken_ids: tuple[str, ...]
     """Problems that fell."""
     mde: float
-    """The smallest true difference that a comparison of this size shows with 80 % power."""
+    """The smallest true difference that a comparison of this size shows with 80 % power; nan where
+    every problem came out alike."""
     n_problems: int
     """Problems in both runs."""
     only_before: tuple[str, ...]
@@ -86,6 +87,8 @@ class Comparison:
         if (self.p_value if p_holm is None else p_holm) < 1 - CONFIDENCE:
             word = "better" if self.difference > 0 else "worse"
             return f"{word} by {points:.2f} points ({tested})"
+        if isnan(self.mde):
+            return f"no difference shown ({tested}): every problem came out alike"
         return (
             f"no difference shown ({tested}); "
             f"this comparison shows {100 * self.mde:.1f} points or more"

@@ -62,7 +62,8 @@ def comparison_notes(runs: Sequence[ComparedRun]) -> Iterator[str]:
     for place, run in enumerate(runs, start=1):
         yield f"{_letter(place)}: {run.verdict()}"
         yield f"   paired bootstrap: {_bootstrap(run)}"
-        yield from (f"   {note}" for note in _attribution_notes(run))
+        if run.attribution is not None and run.attribution.truncation is None:
+            yield "   how completions ended is not recorded: truncation is in the other parts"
         yield from (f"   note: {notice}" for notice in run.notices)
 
 
@@ -79,19 +80,6 @@ def _bootstrap(run: ComparedRun) -> str:
     if run.bootstrap is None:
         return f"none; it needs {MIN_CHANGED} problems that differ, and not all alike"
     return f"{interval(run.bootstrap, sign='+')} ({RESAMPLES} resamples, seed {SEED})"
-
-
-def _attribution_notes(run: ComparedRun) -> Iterator[str]:
-    parts = run.attribution
-    if parts is None:
-        return
-    if parts.truncation is None:
-        yield "how completions ended is not recorded: truncation is in the other parts"
-    if (same := parts.both_readable) is not None:
-        yield (
-            f"where both gave a readable answer ({parts.n_both_readable} problems): "
-            f"{100 * same.difference:+.2f} ({interval(same.ci95, sign='+')})"
-        )
 
 
 def _sides(runs: Sequence[ComparedRun]) -> list[Side]:

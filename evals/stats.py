@@ -152,9 +152,8 @@ def paired_difference(
 ) -> PairedResult:
     """Compare two runs problem by problem.
 
-    The interval is Student's t with P - 1 degrees of freedom, which differs from the normal one
-    where P is small (AIME has 30). Where no problem's difference stands out it would be empty;
-    it then spans what 0 deviations in P problems leave possible (Clopper-Pearson).
+    Where every problem differs alike there is no spread to say what could have been shown: ``mde``
+    is then nan.
 
     Args:
         before: The accuracy of each problem in the first run.
@@ -174,13 +173,31 @@ def paired_difference(
     return PairedResult(
         difference=center,
         stderr=stderr,
-        ci95=_difference_interval(center, stderr, len(differences)),
+        ci95=difference_interval(differences),
         p_value=mcnemar_exact(fixed, broken) if single_samples else t_test,
         test="exact McNemar" if single_samples else "paired t by problem",
         fixed=fixed,
         broken=broken,
-        mde=minimum_detectable_effect(stderr),
+        mde=minimum_detectable_effect(stderr) if stderr else nan,
     )
+
+
+def difference_interval(differences: Sequence[float]) -> Interval:
+    """The 95 % interval of a mean difference, by problem.
+
+    It is Student's t with P - 1 degrees of freedom, which differs from the normal one where P is
+    small (AIME has 30). Where every problem differs alike it would be empty; it then spans what 0
+    deviations in P problems leave possible (Clopper-Pearson).
+
+    Args:
+        differences: One a problem, between -1 and 1.
+    """
+    center, stderr, size = fmean(differences), clustered_stderr(differences), len(differences)
+    if isnan(stderr) or stderr == 0:
+        unseen = 1 - _TAIL ** (1 / size)
+        return Interval(low=center - unseen * (1 + center), high=center + unseen * (1 - center))
+    half = student_t_quantile(_TAIL, size - 1) * stderr
+    return Interval(low=max(-1.0, center - half), high=min(1.0, center + half))
 
 
 def student_t_sf(t: float, freedom: int) -> float:
@@ -210,14 +227,6 @@ def _t_test_p(center: float, stderr: float, freedom: int) -> float:
         # A constant difference has no spread to test against: only "no change" has an answer.
         return 1.0 if center == 0 else nan
     return min(1.0, 2 * student_t_sf(abs(center) / stderr, freedom))
-
-
-def _difference_interval(center: float, stderr: float, size: int) -> Interval:
-    if isnan(stderr) or stderr == 0:
-        unseen = 1 - _TAIL ** (1 / size)
-        return Interval(low=center - unseen * (1 + center), high=center + unseen * (1 - center))
-    half = student_t_quantile(_TAIL, size - 1) * stderr
-    return Interval(low=max(-1.0, center - half), high=min(1.0, center + half))
 
 
 def _beta_cdf(x: float, a: float, b: float) -> float:

@@ -77,6 +77,8 @@ def test_the_recorded_pair_of_the_reference(mathrl: Run) -> None:
     assert round(entry["p_value"], 4) == 0.0012
     parts = [entry["attribution"][name]["difference"] for name in ("format", "reasoning")]
     assert sum(parts) == pytest.approx(entry["difference"], abs=1e-15)
+    # Whole problems: of 132 fixed and 191 broken, so many without a readable answer on one side.
+    assert [1319 * part for part in parts] == pytest.approx([-6, -53], abs=1e-9)
     low, high = entry["bootstrap"]["ci95"]
     assert low == pytest.approx(entry["ci95"][0], abs=0.002)
     assert high == pytest.approx(entry["ci95"][1], abs=0.002)
@@ -106,11 +108,10 @@ def test_parts_of_the_difference(mathrl: Run, evaluated: Any) -> None:
     assert all(part in shown for part in ("truncation", "format", "reasoning"))
     (entry,) = entries(mathrl, "before after")
     parts = entry["attribution"]
-    # 5/6 are kept in both; readable 4/5 and 1; correct 1/2 and 4/5.
-    assert parts["truncation"]["difference"] == 0
-    format_part = 5 / 6 * (1 / 5) * (1 / 2 + 4 / 5) / 2
-    assert parts["format"]["difference"] == pytest.approx(format_part, abs=1e-15)
-    assert parts["before"] == {"kept": 5 / 6, "readable": 4 / 6, "correct": 2 / 6}
+    # One of six problems was fixed from unreadable, one from wrong.
+    found = [parts[name]["difference"] for name in ("truncation", "format", "reasoning")]
+    assert found == [0.0, 1 / 6, 1 / 6]
+    assert parts["before"] == {"truncated": 1 / 6, "unreadable": 1 / 6, "wrong": 2 / 6}
 
 
 def test_changed_problems_are_listed(mathrl: Run, evaluated: Any) -> None:

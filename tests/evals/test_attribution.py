@@ -1,13 +1,12 @@
 """Attribution: exact sums, hand-computed parts, and what must be 0 is 0."""
 
 from fractions import Fraction
-from itertools import permutations
 from random import Random
 
 import pytest
 
 from mathrl.evals import EvalResult, ProblemOutcome, compare
-from mathrl.evals.attribution import Stages, attribute, shapley
+from mathrl.evals.attribution import Failures, attribute, share_out
 from mathrl.evals.results import SampleOutcome
 from mathrl.evals.summary import summarise
 from mathrl.schema import Completion, FinishReason, Score, Status
@@ -51,72 +50,58 @@ def parts(before: EvalResult, after: EvalResult) -> dict[str, float]:
     return {name: part.difference for name, part in found.parts.items()}
 
 
-def random_stages(rng: Random) -> Stages[Fraction]:
-    """Often with a stage that no sample reaches."""
-    counts = sorted((rng.randrange(4) for _ in range(3)), reverse=True)
-    return Stages(*(Fraction(count, 3) for count in counts))
+def by_moving_samples(before: Failures, after: Failures) -> list[float]:
+    """Move samples from the ways of failing to correct, or back, a thousandth at a time.
+
+    Each step takes from each way what is still to be moved there, as a share of all that is.
+    """
+    change = [float(new - old) for old, new in zip(before, after, strict=True)]
+    rise = -sum(change)
+    moved = [0.0] * 3
+    for _ in range(1000):
+        open_ways = [abs(c) if (c < 0) is (rise > 0) and c else 0.0 for c in change]
+        for way, share in enumerate(open_ways):
+            moved[way] += rise / 1000 * share / (sum(open_ways) or 1)
+    return moved
 
 
-def by_orders(before: Stages[Fraction], after: Stages[Fraction]) -> list[Fraction]:
-    """What each factor adds when it is changed, averaged over the six orders: brute force."""
-
-    def factors(own: Stages[Fraction], other: Stages[Fraction]) -> list[Fraction]:
-        found = [own[0]]
-        for stage in (1, 2):
-            shown = next((side for side in (own, other) if side[stage - 1]), None)
-            found.append(shown[stage] / shown[stage - 1] if shown else Fraction(1))
-        return found
-
-    old, new = factors(before, after), factors(after, before)
-    added = [Fraction(0)] * 3
-    for order in permutations(range(3)):
-        current = list(old)
-        for factor in order:
-            was = current[0] * current[1] * current[2]
-            current[factor] = new[factor]
-            added[factor] += current[0] * current[1] * current[2] - was
-    return [part / 6 for part in added]
-
-
-def test_the_parts_are_those_of_all_orders_and_sum_to_the_last_bit() -> None:
+def test_the_parts_sum_to_the_last_bit_and_are_those_of_small_steps() -> None:
     rng = Random(0)
-    for _ in range(500):
-        before, after = random_stages(rng), random_stages(rng)
-        found = shapley(before, after)
-        assert sum(found) == after.correct - before.correct
-        assert list(found) == by_orders(before, after)
+    for _ in range(200):
+        sides = []
+        for _ in range(2):
+            cuts = sorted(Fraction(rng.randrange(8), 7) for _ in range(3))
+            sides.append(Failures(cuts[0], cuts[1] - cuts[0], cuts[2] - cuts[1]))
+        found = share_out(*sides)
+        assert sum(found) == sum(sides[0]) - sum(sides[1])
+        assert [float(part) for part in found] == pytest.approx(by_moving_samples(*sides))
 
 
-def test_two_factors_by_hand() -> None:
-    # Of 4: 2 readable and 1 correct before (1/2 * 1/2); 4 readable and 3 correct after (1 * 3/4).
-    # Format (1 - 1/2) (1/2 + 3/4) / 2 = 5/16; reasoning (3/4 - 1/2) (1/2 + 1) / 2 = 3/16.
-    found = parts(result("c", "w", "u", "u"), result("c", "c", "c", "w"))
-    assert found == {"truncation": 0.0, "format": 5 / 16, "reasoning": 3 / 16}
-
-
-def test_three_factors_by_hand() -> None:
-    # Before 1/2 kept, of those 1/2 readable, of those 1/2 correct; after all kept, readable, right.
-    # Each (1 - 1/2) [(1/4 + 1) / 3 + (1/2 + 1/2) / 6] = 7/24, three of which are 1 - 1/8.
-    before = result("t", "t", "t", "t", "u", "u", "c", "w")
-    found = parts(before, result(*"cccccccc"))
-    assert found == pytest.approx(dict.fromkeys(found, 7 / 24), abs=1e-15)
+def test_several_samples_by_hand() -> None:
+    # Of 8: 4 cut, 2 unreadable, 1 wrong before; 1, 0, 3 after. Three more are correct (1 to 4):
+    # of the 3 + 2 failures less, 3/5 are of truncation and 2/5 of format. Two more are wrong.
+    found = parts(result("ttttuuwc", "ttttuuwc"), result("twwwcccc", "twwwcccc"))
+    assert found == {"truncation": 3 / 8 * 3 / 5, "format": 3 / 8 * 2 / 5, "reasoning": 0.0}
+    back = parts(result("twwwcccc", "twwwcccc"), result("ttttuuwc", "ttttuuwc"))
+    assert back == {name: -part for name, part in found.items()}
 
 
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        # Of the readable, one in two is right before and after.
         (("c", "w", "u", "u"), ("c", "w", "c", "w"), (0, 1 / 4, 0)),
         (("c", "w", "t", "t"), ("c", "w", "w", "c"), (1 / 4, 0, 0)),
         (("c", "w", "u", "t"), ("w", "c", "u", "t"), (0, 0, 0)),
         (("w", "w", "u", "t"), ("c", "c", "u", "t"), (0, 0, 1 / 2)),
-        # Nothing could be read before: nothing was seen of the reasoning.
         (("u", "u"), ("c", "w"), (0, 1 / 2, 0)),
         (("t", "t"), ("c", "w"), (1 / 2, 0, 0)),
-        # Neither run shows more than that it is cut.
         (("t", "t"), ("t", "t"), (0, 0, 0)),
         # Cut, and correct all the same: no loss.
         (("C", "w"), ("c", "w"), (0, 0, 0)),
+        # The same samples, cut later: those that go on are wrong.
+        (("ccwt", "cwtt"), ("ccww", "cwww"), (0, 0, 0)),
+        # The same samples, boxed: one of three that can be read now is right.
+        (("ccwu", "wuuu"), ("ccww", "wwwc"), (0, 1 / 8, 0)),
     ],
 )
 def test_what_did_not_change_explains_nothing(
@@ -151,13 +136,16 @@ def test_recorded_labels_are_unreadable_without_a_prediction() -> None:
     assert found == {"format": 1 / 2, "reasoning": 0.0}
 
 
+def test_with_one_sample_a_problem_it_counts_what_was_in_the_way() -> None:
+    # Fixed: two from wrong, one from unreadable, one from cut. Broken: one to unreadable.
+    found = parts(result(*"wwutc", *"cwut"), result(*"ccccu", *"cwut"))
+    assert found == {"truncation": 1 / 9, "format": 0.0, "reasoning": 2 / 9}
+
+
 def test_harder_problems_that_become_readable_do_not_count_as_worse_reasoning() -> None:
-    before = result(*"cccc", *"uuuu")
-    found = attribute(before, result(*"cccc", *"wwww"))
-    assert found is not None
-    assert found.format.difference == -found.reasoning.difference > 0  # by shares alone
-    assert found.both_readable is not None  # but on the same problems nothing changed
-    assert (found.both_readable.difference, found.n_both_readable) == (0.0, 4)
+    # By shares over all problems alone, 4 of 4 readable answers are right before, 4 of 8 after.
+    found = parts(result(*"cccc", *"uuuu"), result(*"cccc", *"wwww"))
+    assert set(found.values()) == {0.0}
 
 
 def test_error_bars_are_those_of_the_difference_where_it_is_all_reasoning() -> None:
@@ -165,11 +153,11 @@ def test_error_bars_are_those_of_the_difference_where_it_is_all_reasoning() -> N
     sides = [result(*rng.choices("cw", k=200)) for _ in range(2)]
     found, comparison = attribute(*sides), compare(*sides)
     assert found is not None
-    # Of 2000 resamples a standard deviation is known to 1.6 %.
-    assert found.reasoning.stderr == pytest.approx(comparison.stderr, rel=0.05)
+    assert found.reasoning.stderr == pytest.approx(comparison.stderr, rel=1e-12)
     assert found.reasoning.ci95.low == pytest.approx(comparison.ci95.low, abs=0.01)
     assert found.reasoning.ci95.high == pytest.approx(comparison.ci95.high, abs=0.01)
-    assert found.format.stderr == 0.0
+    # None of 200 problems moved: what that leaves possible is the same as for a difference of 0.
+    assert found.format.ci95 == compare(sides[0], sides[0]).ci95
 
 
 def test_results_without_samples_and_single_problems_have_none() -> None:

@@ -120,6 +120,7 @@ def test_runs_without_any_change_still_have_an_interval() -> None:
     bound = scipy_stats.binomtest(0, 100).proportion_ci(method="exact").high
     assert (ours.ci95.low, ours.ci95.high) == pytest.approx((-bound, bound), rel=1e-12)
     assert (ours.difference, ours.p_value) == (0.0, 1.0)
+    assert isnan(ours.mde)  # without any spread nothing says what could have been shown
 
 
 def test_a_constant_difference_is_not_called_certain() -> None:
