@@ -20,7 +20,7 @@ from mathrl.evals import EvalResult, ProblemOutcome, SampleOutcome
 from mathrl.evals.attribution import attribute
 from mathrl.evals.bootstrap import bootstrap_interval
 from mathrl.evals.power import problems_needed
-from mathrl.evals.stats import paired_difference
+from mathrl.evals.stats import difference_interval, paired_difference
 from mathrl.evals.summary import summarise
 from mathrl.schema import Completion, Score, Status
 
@@ -89,16 +89,19 @@ def bootstrap_coverage(
     *,
     num_pairs: int,
     resamples: int = 1000,
-) -> tuple[float, int]:
-    """Share whose bootstrap interval holds it, and how many pairs have an interval at all."""
+) -> tuple[float, float, int]:
+    """Share whose bootstrap interval holds it, that of t on them, and how many have one at all."""
     truth, _, _ = population.moments()
-    found = [
-        bootstrap_interval([b - a for a, b in zip(before, after, strict=True)], resamples=resamples)
-        for before, after in population.pairs(num_problems, num_samples, num_pairs=num_pairs)
-    ]
-    intervals = [interval for interval in found if interval is not None]
-    held = sum(i.low <= truth <= i.high for i in intervals)
-    return held / max(1, len(intervals)), len(intervals)
+    held, held_by_t, count = 0, 0, 0
+    for before, after in population.pairs(num_problems, num_samples, num_pairs=num_pairs):
+        differences = [b - a for a, b in zip(before, after, strict=True)]
+        drawn = bootstrap_interval(differences, resamples=resamples)
+        if drawn is not None:
+            t = difference_interval(differences)
+            count += 1
+            held += drawn.low <= truth <= drawn.high
+            held_by_t += t.low <= truth <= t.high
+    return held / max(1, count), held_by_t / max(1, count), count
 
 
 def attribution_coverage(
@@ -207,8 +210,10 @@ def _print_coverage(
         f"{100 * gain:+6.2f}   t {100 * held:5.1f}"
     )
     if bootstrap_pairs:
-        share, count = bootstrap_coverage(population, size, num_samples, num_pairs=bootstrap_pairs)
-        line += f"   bootstrap {100 * share:5.1f} of {count}"
+        share, by_t, count = bootstrap_coverage(
+            population, size, num_samples, num_pairs=bootstrap_pairs
+        )
+        line += f"   bootstrap {100 * share:5.1f} (t {100 * by_t:5.1f}) of {count}"
     click.echo(line)
 
 

@@ -124,10 +124,11 @@ def share_out(before: Failures, after: Failures) -> tuple[Fraction, Fraction, Fr
     Returns:
         The parts of truncation, format and reasoning; their sum is the rise, exactly.
     """
+    none = Fraction(0)
     fewer = [old - new for old, new in zip(before, after, strict=True)]
-    rise = sum(fewer, Fraction(0))
-    moved = [max(change, 0) if rise > 0 else min(change, 0) for change in fewer]
-    total = sum(moved, Fraction(0)) if rise else Fraction(1)
+    rise = sum(fewer, none)
+    moved = [max(change, none) if rise > 0 else min(change, none) for change in fewer]
+    total = sum(moved, none) if rise else Fraction(1)
     truncation, form, reasoning = (rise * change / total for change in moved)
     return truncation, form, reasoning
 
