@@ -6,13 +6,17 @@ Both runs answer the same problems, so most of the noise is shared and cancels: 
 bar was 18 to 44 % smaller than the unpaired one on five recorded pairs of models.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
 from mathrl.errors import DataError
-from mathrl.evals.results import EvalResult
+from mathrl.evals.results import EvalResult, ProblemOutcome
 from mathrl.evals.stats import CONFIDENCE, Interval, PairedTest, paired_difference
+
+NUM_NAMED = 3
+"""Problems that a message names; ``--list`` and ``--json`` have all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,16 +29,34 @@ class Comparison:
     ci95: Interval
     p_value: float
     test: PairedTest
-    fixed: int
+    fixed_ids: tuple[str, ...]
     """Problems that rose (with one sample each: wrong before, correct after)."""
-    broken: int
+    broken_ids: tuple[str, ...]
     """Problems that fell."""
     mde: float
-    """The smallest true difference that a comparison of this size shows with 80 % power."""
+    """The smallest true difference that a comparison of this size shows with 80 % power; nan where
+    every problem came out alike."""
     n_problems: int
     """Problems in both runs."""
-    n_left_out: int
-    """Problems in one run only."""
+    only_before: tuple[str, ...]
+    """Problems with a verdict in the first run alone: left out."""
+    only_after: tuple[str, ...]
+    """Problems with a verdict in the second run alone: left out."""
+
+    @property
+    def fixed(self) -> int:
+        """How many problems rose."""
+        return len(self.fixed_ids)
+
+    @property
+    def broken(self) -> int:
+        """How many problems fell."""
+        return len(self.broken_ids)
+
+    @property
+    def n_left_out(self) -> int:
+        """Problems in one run only."""
+        return len(self.only_before) + len(self.only_after)
 
     def to_json(self) -> dict[str, Any]:
         """JSON types only, nan as null."""
@@ -51,16 +73,24 @@ class Comparison:
             "n_left_out": self.n_left_out,
         }
 
-    def verdict(self) -> str:
-        """What the numbers allow to say, in one sentence."""
+    def verdict(self, *, p_holm: float | None = None) -> str:
+        """What the numbers allow to say, in one sentence.
+
+        Args:
+            p_holm: The p-value adjusted for all tests of a command, where this is one of several.
+        """
         points = 100 * abs(self.difference)
-        if self.p_value < 1 - CONFIDENCE:
-            word = "better" if self.difference > 0 else "worse"
-            return f"{word} by {points:.2f} points ({self.test}, {p_text(self.p_value)})"
         if isnan(self.p_value):
             return f"undecided: {points:.2f} points, without any spread to test against"
+        tested = f"{self.test}, {p_text(self.p_value)}"
+        tested += "" if p_holm is None else f", {p_text(p_holm)} after Holm"
+        if (self.p_value if p_holm is None else p_holm) < 1 - CONFIDENCE:
+            word = "better" if self.difference > 0 else "worse"
+            return f"{word} by {points:.2f} points ({tested})"
+        if isnan(self.mde):
+            return f"no difference shown ({tested}): every problem came out alike"
         return (
-            f"no difference shown ({self.test}, {p_text(self.p_value)}); "
+            f"no difference shown ({tested}); "
             f"this comparison shows {100 * self.mde:.1f} points or more"
         )
 
@@ -76,16 +106,19 @@ def compare(before: EvalResult, after: EvalResult) -> Comparison:
     """
     if before.task != after.task:
         raise DataError(f"the runs are of different tasks: {before.task} and {after.task}")
-    old = {problem.problem_id: problem for problem in before.problems if problem.n}
-    new = {problem.problem_id: problem for problem in after.problems if problem.n}
-    common = [problem_id for problem_id in old if problem_id in new]
-    if not common:
-        raise DataError(f"task {before.task}: the two runs share no problem id")
+    pairs = paired_outcomes(before, after)
+    old, new = ([p.problem_id for p in side.problems if p.n] for side in (before, after))
+    if not pairs:
+        raise DataError(
+            f"task {before.task}: the two runs share no problem id (one has {few(old)}; the other "
+            f"{few(new)}): evaluate both on the same problems"
+        )
     paired = paired_difference(
-        [old[problem_id].mean for problem_id in common],
-        [new[problem_id].mean for problem_id in common],
-        single_samples=all(old[i].n == 1 and new[i].n == 1 for i in common),
+        [a.mean for a, _ in pairs],
+        [b.mean for _, b in pairs],
+        single_samples=all(a.n == 1 and b.n == 1 for a, b in pairs),
     )
+    common = {a.problem_id for a, _ in pairs}
     return Comparison(
         task=before.task,
         difference=paired.difference,
@@ -93,12 +126,27 @@ def compare(before: EvalResult, after: EvalResult) -> Comparison:
         ci95=paired.ci95,
         p_value=paired.p_value,
         test=paired.test,
-        fixed=paired.fixed,
-        broken=paired.broken,
+        fixed_ids=tuple(a.problem_id for a, b in pairs if b.mean > a.mean),
+        broken_ids=tuple(a.problem_id for a, b in pairs if b.mean < a.mean),
         mde=paired.mde,
-        n_problems=len(common),
-        n_left_out=len(old) + len(new) - 2 * len(common),
+        n_problems=len(pairs),
+        only_before=tuple(i for i in old if i not in common),
+        only_after=tuple(i for i in new if i not in common),
     )
+
+
+def paired_outcomes(
+    before: EvalResult, after: EvalResult
+) -> list[tuple[ProblemOutcome, ProblemOutcome]]:
+    """The problems with a verdict in both results, in the order of the first."""
+    new = {outcome.problem_id: outcome for outcome in after.problems if outcome.n}
+    return [(o, new[o.problem_id]) for o in before.problems if o.n and o.problem_id in new]
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names of a list, for a message."""
+    more = len(names) - NUM_NAMED
+    return ", ".join(names[:NUM_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def p_text(p_value: float) -> str:

@@ -1,11 +1,8 @@
-"""Results and comparisons as tables for a terminal; the commands print what is built here."""
+"""Results as tables for a terminal; the commands print what is built here."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isnan
 from typing import TYPE_CHECKING
 
-from mathrl.evals.compare import Comparison, p_text
 from mathrl.evals.results import EvalResult
 from mathrl.evals.stats import Interval
 
@@ -15,16 +12,6 @@ if TYPE_CHECKING:
 
 FILE_WIDTH = 160
 """Columns where the output is a file or a pipe: nothing is cut there."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ComparedRun:
-    """One row of a comparison: a run with its result, and how it differs from the first run."""
-
-    name: str
-    result: EvalResult
-    comparison: Comparison | None = None
-    """None for the first run itself."""
 
 
 def console() -> "Console":
@@ -97,43 +84,6 @@ def result_notes(result: EvalResult) -> list[str]:
         notes.append(f"{len(result.problems)} of {given} problems have completions")
     if result.n_no_verdict:
         notes.append(f"{result.n_no_verdict} samples left out: their gold answer is not readable")
-    return notes
-
-
-def comparison_table(runs: Sequence[ComparedRun]) -> "Table":
-    """Runs against the first one, in percent."""
-    table = _bare_table(
-        "run", "accuracy", "difference", "95 % interval", "p", "fixed / broken", "detectable"
-    )
-    for run in runs:
-        difference = run.comparison
-        if difference is None:
-            table.add_row(run.name, percent(run.result.accuracy), "–", "–", "–", "–", "–")
-            continue
-        table.add_row(
-            run.name,
-            percent(run.result.accuracy),
-            f"{100 * difference.difference:+.2f} ± {percent(difference.stderr)}",
-            interval(difference.ci95, sign="+"),
-            p_text(difference.p_value).removeprefix("p ").removeprefix("= "),
-            f"{difference.fixed} / {difference.broken}",
-            percent(difference.mde),
-        )
-    return table
-
-
-def comparison_notes(runs: Sequence[ComparedRun]) -> list[str]:
-    """The verdict on each run in words, and the problems that were left out."""
-    notes = []
-    for run in runs:
-        if run.comparison is None:
-            continue
-        notes.append(f"{run.name}: {run.comparison.verdict()}")
-        if run.comparison.n_left_out:
-            notes.append(
-                f"{run.name}: compared on {run.comparison.n_problems} common problems, "
-                f"{run.comparison.n_left_out} in one run only left out"
-            )
     return notes
 
 

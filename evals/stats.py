@@ -6,6 +6,7 @@ clustered analysis of arXiv 2411.00640, Miller 2024). Pure functions, standard l
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import comb, exp, isnan, lgamma, log, log1p, nan, sqrt
 from statistics import NormalDist, fmean
 from typing import Literal
@@ -111,7 +112,39 @@ def minimum_detectable_effect(stderr: float) -> float:
     Returns:
         ``(1.960 + 0.842) * stderr``, the normal approximation.
     """
-    return (_Z + NormalDist().inv_cdf(POWER)) * stderr
+    return detectable_stderrs() * stderr
+
+
+def detectable_stderrs(power: float = POWER) -> float:
+    """How many standard errors a true difference must have for a two-sided test at 5 %.
+
+    Args:
+        power: Chance that the test then finds it.
+
+    Returns:
+        ``1.960 + z(power)``: 2.802 for 80 %.
+    """
+    return _Z + NormalDist().inv_cdf(power)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust the p-values of several tests, so that any false find among them has chance 5 %.
+
+    Args:
+        p_values: One a test; nan for a test without an answer, which counts for none.
+
+    Returns:
+        The adjusted p-values in the same order: the smallest times the number of tests, the next
+        times one less, and so on, none below one before it; nan stays.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure" (1979).
+    """
+    order = sorted((p, place) for place, p in enumerate(p_values) if not isnan(p))
+    adjusted, floor = [nan] * len(p_values), 0.0
+    for rank, (p, place) in enumerate(order):
+        floor = max(floor, min(1.0, (len(order) - rank) * p))
+        adjusted[place] = floor
+    return adjusted
 
 
 def paired_difference(
@@ -119,9 +152,8 @@ def paired_difference(
 ) -> PairedResult:
     """Compare two runs problem by problem.
 
-    The interval is Student's t with P - 1 degrees of freedom, which differs from the normal one
-    where P is small (AIME has 30). Where no problem's difference stands out it would be empty;
-    it then spans what 0 deviations in P problems leave possible (Clopper-Pearson).
+    Where every problem differs alike there is no spread to say what could have been shown: ``mde``
+    is then nan.
 
     Args:
         before: The accuracy of each problem in the first run.
@@ -141,13 +173,31 @@ def paired_difference(
     return PairedResult(
         difference=center,
         stderr=stderr,
-        ci95=_difference_interval(center, stderr, len(differences)),
+        ci95=difference_interval(differences),
         p_value=mcnemar_exact(fixed, broken) if single_samples else t_test,
         test="exact McNemar" if single_samples else "paired t by problem",
         fixed=fixed,
         broken=broken,
-        mde=minimum_detectable_effect(stderr),
+        mde=minimum_detectable_effect(stderr) if stderr else nan,
     )
+
+
+def difference_interval(differences: Sequence[float]) -> Interval:
+    """The 95 % interval of a mean difference, by problem.
+
+    It is Student's t with P - 1 degrees of freedom, which differs from the normal one where P is
+    small (AIME has 30). Where every problem differs alike it would be empty; it then spans what 0
+    deviations in P problems leave possible (Clopper-Pearson).
+
+    Args:
+        differences: One a problem, between -1 and 1.
+    """
+    center, stderr, size = fmean(differences), clustered_stderr(differences), len(differences)
+    if isnan(stderr) or stderr == 0:
+        unseen = 1 - _TAIL ** (1 / size)
+        return Interval(low=center - unseen * (1 + center), high=center + unseen * (1 - center))
+    half = student_t_quantile(_TAIL, size - 1) * stderr
+    return Interval(low=max(-1.0, center - half), high=min(1.0, center + half))
 
 
 def student_t_sf(t: float, freedom: int) -> float:
@@ -158,6 +208,7 @@ def student_t_sf(t: float, freedom: int) -> float:
     return 0.5 * _beta_cdf(freedom / (freedom + square), freedom / 2, 0.5)
 
 
+@cache
 def student_t_quantile(tail: float, freedom: int) -> float:
     """The ``t >= 0`` that Student's t exceeds with chance ``tail`` (at most 0.5)."""
     low, high = 0.0, 1.0
@@ -176,14 +227,6 @@ def _t_test_p(center: float, stderr: float, freedom: int) -> float:
         # A constant difference has no spread to test against: only "no change" has an answer.
         return 1.0 if center == 0 else nan
     return min(1.0, 2 * student_t_sf(abs(center) / stderr, freedom))
-
-
-def _difference_interval(center: float, stderr: float, size: int) -> Interval:
-    if isnan(stderr) or stderr == 0:
-        unseen = 1 - _TAIL ** (1 / size)
-        return Interval(low=center - unseen * (1 + center), high=center + unseen * (1 - center))
-    half = student_t_quantile(_TAIL, size - 1) * stderr
-    return Interval(low=max(-1.0, center - half), high=min(1.0, center + half))
 
 
 def _beta_cdf(x: float, a: float, b: float) -> float:

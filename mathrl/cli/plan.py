@@ -1,6 +1,7 @@
 """``mathrl plan``: what a run will need, before anything is allocated.
 
 mathrl plan train deepseekmath --model Qwen/Qwen2.5-1.5B --gpu H200
+mathrl plan eval --gain 2
 """
 
 import json
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mathrl.cli import plan_eval
 from mathrl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ PROMPT_TOKENS = 256
 @click.group("plan")
 def command() -> None:
     """Say what a run needs before it starts."""
+
+
+command.add_command(plan_eval.command)
 
 
 @command.command("train")

@@ -115,7 +115,7 @@ def test_compare_by_hand(mathrl: Callable[[str], Result]) -> None:
     # Differences 0, 0, 1, 0: mean 1/4, stderr 1/4; one fixed, none broken: p = 1.
     assert "+25.00 ± 25.00" in shown.stdout
     assert "1 / 0" in shown.stdout
-    assert "after: no difference shown (exact McNemar, p = 1)" in shown.stdout
+    assert "B: no difference shown (exact McNemar, p = 1)" in shown.stdout
     [entry] = json.loads(mathrl("compare before after --json").stdout)
     assert (entry["base"], entry["run"], entry["task"]) == ("before", "after", "gsm8k")
     assert (entry["difference"], entry["fixed"], entry["broken"]) == (0.25, 1, 0)

@@ -49,6 +49,31 @@ def test_pairs_are_found_by_id_and_not_by_position() -> None:
     after = result({"only after": "w", "b": "c", "a": "c", "no gold": "?"})
     found = compare(before, after)
     assert (found.n_problems, found.n_left_out, found.fixed, found.broken) == (2, 2, 1, 0)
+    assert (found.only_before, found.only_after) == (("only before",), ("only after",))
+
+
+def test_the_problems_that_changed_are_named_in_the_order_of_the_first_run() -> None:
+    before = result({"z": "ww", "a": "cw", "m": "cc", "b": "cw"})
+    after = result({"a": "wc", "b": "ww", "m": "cw", "z": "cw"})
+    found = compare(before, after)
+    assert (found.fixed_ids, found.broken_ids) == (("z",), ("m", "b"))
+
+
+def test_unequal_samples_a_problem_are_compared_by_their_means() -> None:
+    # 2/3 - 1/2 and 1 - 1/4: mean (1/6 + 3/4) / 2 = 11/24.
+    found = compare(result({"a": "cw", "b": "cwww"}), result({"a": "ccw", "b": "c"}))
+    assert found.difference == pytest.approx(11 / 24, abs=1e-15)
+    assert found.test == "paired t by problem"
+
+
+def test_the_verdict_of_several_tests_is_the_adjusted_one() -> None:
+    before = result({str(i): "w" for i in range(20)})
+    after = result({str(i): "c" if i < 6 else "w" for i in range(20)})
+    found = compare(before, after)  # six fixed and none broken: p = 2 / 64
+    assert found.verdict().startswith("better by 30.00 points")
+    assert found.verdict(p_holm=0.09).startswith(
+        "no difference shown (exact McNemar, p = 0.031, p = 0.09 after Holm)"
+    )
 
 
 def test_several_samples_take_the_paired_test_and_say_so() -> None:
@@ -84,8 +109,9 @@ def test_json_has_the_fields_of_the_contract() -> None:
 
 
 def test_runs_without_a_common_problem_or_task_are_refused() -> None:
-    with pytest.raises(DataError, match="share no problem"):
-        compare(result({"a": "c"}), result({"b": "c"}))
+    many = result({f"p{i}": "c" for i in range(5)})
+    with pytest.raises(DataError, match=r"id .one has a; the other p0, p1, p2 and 2 more"):
+        compare(result({"a": "c"}), many)
     with pytest.raises(DataError, match="different tasks: t and u"):
         compare(result({"a": "c"}), result({"a": "c"}, task="u"))
 

@@ -1,6 +1,7 @@
 """Intervals and tests against scipy, against hand arithmetic, and against recorded models."""
 
-from math import isnan, sqrt
+from itertools import combinations
+from math import isnan, nan, sqrt
 from random import Random
 from statistics import fmean
 
@@ -9,6 +10,8 @@ from scipy import stats as scipy_stats
 
 from mathrl.evals.stats import (
     clustered_stderr,
+    detectable_stderrs,
+    holm,
     mcnemar_exact,
     mean_interval,
     minimum_detectable_effect,
@@ -117,6 +120,7 @@ def test_runs_without_any_change_still_have_an_interval() -> None:
     bound = scipy_stats.binomtest(0, 100).proportion_ci(method="exact").high
     assert (ours.ci95.low, ours.ci95.high) == pytest.approx((-bound, bound), rel=1e-12)
     assert (ours.difference, ours.p_value) == (0.0, 1.0)
+    assert isnan(ours.mde)  # without any spread nothing says what could have been shown
 
 
 def test_a_constant_difference_is_not_called_certain() -> None:
@@ -138,3 +142,34 @@ def test_swapping_the_runs_turns_the_sign_and_nothing_else() -> None:
 def test_unpaired_runs_are_refused() -> None:
     with pytest.raises(ValueError, match="paired"):
         paired_difference([1.0], [1.0, 0.0], single_samples=True)
+
+
+def test_holm_is_the_closed_test_of_bonferroni() -> None:
+    # A find stands if every set of tests that holds it is refused by Bonferroni: brute force.
+    rng = Random(3)
+    for _ in range(20):
+        p_values = [rng.random() ** 3 for _ in range(5)]
+        adjusted = [
+            max(
+                min(1.0, size * min(p_values[i] for i in members))
+                for size in range(1, 6)
+                for members in combinations(range(5), size)
+                if place in members
+            )
+            for place in range(5)
+        ]
+        assert holm(p_values) == pytest.approx(adjusted, rel=1e-15)
+
+
+def test_holm_by_hand_and_without_an_answer() -> None:
+    # 3 * 0.01; 2 * 0.03; then 0.04, but not below the one before.
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06], rel=1e-15)
+    first, second = holm([nan, 0.02])
+    assert isnan(first) and second == 0.02  # a test without an answer is none of the family
+    assert holm([]) == []
+
+
+def test_standard_errors_that_a_gain_needs() -> None:
+    for power in (0.5, 0.8, 0.95):
+        expected = scipy_stats.norm.ppf(0.975) + scipy_stats.norm.ppf(power)
+        assert detectable_stderrs(power) == pytest.approx(expected, rel=1e-12)
