@@ -41,14 +41,15 @@ $(VENV)-extras/.ready: pyproject.toml constraints.txt
 		--editable '.[train,lora]' pytest $(EXTRAS)
 	touch $@
 
-# lm-eval's tasks under ours and ours under lm-eval's, against lm-eval itself.
+# The bridge, the rules and the presets against lm-eval itself.
 test-lm-eval: $(VENV)-lm-eval/.ready
-	$(VENV)-lm-eval/bin/python -m pytest -W default tests/evals/harness # lm-eval's own warnings
+	$(VENV)-lm-eval/bin/python -m pytest -W default tests/evals/harness tests/evals/rules \
+		tests/evals/test_presets.py # lm-eval warns a lot
 
 $(VENV)-lm-eval/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)-lm-eval
 	$(VENV)-lm-eval/bin/python -m pip install --quiet --constraint constraints.txt \
-		--editable '.[train,lm-eval]' pytest
+		--editable '.[train,lm-eval]' 'lm-eval[math]' pytest
 	touch $@
 
 check: $(READY)
