@@ -7,7 +7,7 @@ Source: pass@k is arXiv 2107.03374 (Chen et al.), equation 1.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from math import comb
 
 
@@ -76,15 +76,18 @@ def maj_at_k(predictions: Sequence[str | None], corrects: Sequence[bool], k: int
 
 
 def _ways_to_lose(
-    rivals: Iterable[list[int]], silent: int, votes: int, first: int, rest: int
+    rivals: Collection[list[int]], silent: int, votes: int, first: int, rest: int
 ) -> int:
     """Count the ways to draw ``rest`` other samples where no wrong answer wins.
 
     Each rival draws fewer votes than the correct answer, or as many but all of them after its
-    ``first``. The ways are the coefficient of ``x^rest`` in the product of what each may draw.
+    ``first``. The ways are the coefficient of ``x^rest`` in the product of what each may draw; one
+    that has fewer votes in all may draw any of them, as the silent may.
     """
-    ways = [comb(silent, drawn) for drawn in range(rest + 1)]
-    for places in rivals:
+    strong = [places for places in rivals if len(places) >= votes]
+    free = silent + sum(len(places) for places in rivals if len(places) < votes)
+    ways = [comb(free, drawn) for drawn in range(rest + 1)]
+    for places in strong:
         later = sum(place > first for place in places)
         may_draw = [comb(len(places), drawn) for drawn in range(min(votes, rest + 1))]
         if votes <= rest:
