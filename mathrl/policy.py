@@ -4,6 +4,7 @@ The folder is an ordinary Hugging Face one, so transformers and vLLM load what w
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,18 +55,39 @@ class Policy:
         return getattr(self.model.config, "max_position_embeddings", None)
 
     def fingerprint(self) -> str:
-        """Hash of the weights: equal exactly when the same tensors have the same bytes.
+        """Hash of all that a sample depends on: weights, architecture, tokenizer, stop ids.
 
         An adapted policy has that of its merged weights, which is what it is saved as.
         """
         import torch
 
         digest = hashlib.blake2b(digest_size=16)
+        about = [_architecture(self.model), _tokenizer_state(self.tokenizer), sorted(self.stop_ids)]
+        digest.update(json.dumps(about, sort_keys=True, default=str).encode())
         for name, tensor in sorted(merged_weights(self.model).items()):
             digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
             flat = tensor.detach().cpu().contiguous().flatten()
             digest.update(flat.view(torch.uint8).numpy().data)
         return digest.hexdigest()
+
+
+_NOT_ARCHITECTURE = ("transformers_version", "_name_or_path", "dtype", "use_cache", "architectures")
+"""Keys of a configuration that change no sample, or are in the hash of the weights."""
+
+
+def _architecture(model: "PreTrainedModel") -> dict[str, Any]:
+    """What the configuration says of the computation: rotary base, epsilon, windows, heads, ..."""
+    told: dict[str, Any] = model.config.to_diff_dict()
+    return {key: value for key, value in told.items() if key not in _NOT_ARCHITECTURE}
+
+
+def _tokenizer_state(tokenizer: "PreTrainedTokenizerBase") -> Any:  # JSON of the library's own
+    """How text becomes ids and ids text; how calls pad and cut is no part of it."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return sorted(tokenizer.get_vocab().items())
+    state = json.loads(backend.to_str())
+    return {key: value for key, value in state.items() if key not in ("padding", "truncation")}
 
 
 def load_policy(name_or_folder: str | Path | None = None, *, device: str | None = None) -> Policy:

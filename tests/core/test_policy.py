@@ -1,5 +1,7 @@
 """Loading, saving and telling policies apart."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -50,6 +52,30 @@ def test_one_changed_weight_changes_the_fingerprint(embedded, tmp_path):
     with torch.no_grad():
         other.model.get_output_embeddings().weight[0, 0] += 1e-3
     assert other.fingerprint() != embedded.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("config.json", lambda told: told["rope_parameters"].update(rope_theta=77.0)),
+        ("config.json", lambda told: told.update(rms_norm_eps=0.5)),
+        ("generation_config.json", lambda told: told.update(eos_token_id=[1, 7])),
+        ("tokenizer.json", lambda told: told["model"]["merges"].pop()),
+    ],
+)
+def test_the_same_weights_in_another_model_are_another_policy(embedded, tmp_path, file, change):
+    save_policy(embedded, tmp_path)
+    told = json.loads((tmp_path / file).read_text())
+    change(told)
+    (tmp_path / file).write_text(json.dumps(told))
+    assert load_policy(tmp_path).fingerprint() != embedded.fingerprint()
+
+
+def test_padding_a_batch_leaves_the_fingerprint(tmp_path, embedded):
+    save_policy(embedded, tmp_path)
+    used = load_policy(tmp_path)
+    used.tokenizer(["a", "a b c"], padding=True, truncation=True, max_length=2)
+    assert used.fingerprint() == embedded.fingerprint()
 
 
 def test_a_folder_without_some_weights_is_refused(embedded, tmp_path):
