@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -25,7 +26,7 @@ from mathrl.evals.runner import Verification
 from mathrl.evals.spec import AskedProblem, EvalSpec
 from mathrl.evals.store import SampleStore
 from mathrl.evals.verifiers import LoggedVerifier, Verifier
-from mathrl.files import write_whole
+from mathrl.files import turn_in, write_whole
 from mathrl.manifest import (
     MANIFEST_FILE,
     installed_versions,
@@ -35,6 +36,8 @@ from mathrl.manifest import (
 )
 from mathrl.schema import Problem
 
+CONFIG_FILE = "config.toml"
+"""The options of the last command, for people; the manifest has those of each task."""
 FORMAT = 2
 """Of the run folder; 1 had no problems in it."""
 
@@ -42,8 +45,8 @@ FORMAT = 2
 def begin_run(folder: Path, spec: EvalSpec, facts: Mapping[str, Any]) -> None:
     """Keep what an evaluation depends on, before its first sample.
 
-    Figures of the task that an earlier evaluation left in the folder are taken away, unless they
-    are of the same spec; samples always stay.
+    Figures of the task that an earlier evaluation left in the folder are taken away; those of the
+    same spec stay until there are new ones, and samples always do.
 
     Args:
         folder: The run folder.
@@ -54,16 +57,16 @@ def begin_run(folder: Path, spec: EvalSpec, facts: Mapping[str, Any]) -> None:
         DataError: The folder is one of another format.
         StorageError: The disk refused.
     """
-    entries = read_entries(folder) if (folder / MANIFEST_FILE).exists() else {}
+    summary = summary_of(spec)
     machine = {"versions": installed_versions(), "machine": machine_summary()}
-    entry = {**summary_of(spec), **facts, **machine}
-    known = entries.get(spec.task, {})
-    if {name: known.get(name) for name in summary_of(spec)} == summary_of(spec):
-        entry |= {name: known[name] for name in ("verified", "seal") if name in known}
-    else:
+    with turn_in(folder):
+        entries = read_entries(folder) if (folder / MANIFEST_FILE).exists() else {}
+        known = entries.get(spec.task, {})
+        if {name: known.get(name) for name in summary} == summary and "seal" in known:
+            return
         drop_result(folder, spec.task)
-    write_whole(problems_file(folder, spec.task), _problem_lines(spec))
-    _write_entries(folder, {**entries, spec.task: entry})
+        write_whole(problems_file(folder, spec.task), _problem_lines(spec))
+        _write_entries(folder, {**entries, spec.task: {**summary, **facts, **machine}})
 
 
 def finish_run(
@@ -74,23 +77,34 @@ def finish_run(
     *,
     store: SampleStore,
     ks: Sequence[int] | None = None,
+    facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Write the figures, and into the manifest who gave the verdicts and a hash of the samples.
+    """Write the figures, and into the manifest who gave the verdicts and the seal of it all.
+
+    Args:
+        folder: The run folder.
+        spec: What was asked.
+        result: The figures, with their samples.
+        verification: Who gave the verdicts.
+        store: With every sample.
+        ks: As ``run`` took them.
+        facts: What the manifest is to tell; what it tells already stays.
 
     Raises:
         StorageError: The disk refused.
     """
-    entries = read_entries(folder)
-    save_entry(folder, spec.task, figures_of(spec, result, entries[spec.task]))
-    entries[spec.task] |= {
-        "verified": {
-            "verifier": _identity(verification.verifier),
-            "reward": verification.reward and _identity(verification.reward),
-            "ks": ks and list(ks),
-        },
-        "seal": {"samples": samples_hash(spec, store), "verdicts": verdicts_hash(result)},
+    verified = {
+        "verifier": _identity(verification.verifier),
+        "reward": verification.reward and _identity(verification.reward),
+        "ks": ks and list(ks),
     }
-    _write_entries(folder, entries)
+    hashes = {"samples": samples_hash(spec, store), "verdicts": verdicts_hash(result)}
+    with turn_in(folder):
+        entries = read_entries(folder)
+        entry = {**entries[spec.task], **facts, "verified": verified}
+        save_entry(folder, spec.task, figures_of(spec, result, entry))
+        seal = {**hashes, "entry": entry_hash(entry)}
+        _write_entries(folder, {**entries, spec.task: {**entry, "seal": seal}})
 
 
 def figures_of(spec: EvalSpec, result: EvalResult, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +201,9 @@ def summary_of(spec: EvalSpec) -> dict[str, Any]:
     """What the manifest tells of a spec; its hashes cover every problem and prompt."""
     prompts = hashlib.blake2b(digest_size=16)
     for asked in spec.asked:
-        prompts.update(f"{asked.prompt_hash} {asked.num_samples} ".encode())
+        prompts.update(
+            f"{asked.prompt_hash} {asked.num_samples} {json.dumps(asked.prompt)}".encode()
+        )
     return {
         "policy_fingerprint": spec.fingerprint,
         "params": {**asdict(spec.params), "stop": list(spec.params.stop)},
@@ -196,17 +212,23 @@ def summary_of(spec: EvalSpec) -> dict[str, Any]:
         "n_samples": spec.num_samples,
         "data_hash": problems_hash([asked.problem for asked in spec.asked]),
         "prompt_hash": prompts.hexdigest(),
+        "problems_hash": _hash(_problem_lines(spec)),
     }
 
 
+def entry_hash(entry: Mapping[str, Any]) -> str:
+    """Hash of a task's entry of the manifest, its seal left out."""
+    rest = {name: value for name, value in entry.items() if name != "seal"}
+    return _hash(json.dumps(rest, sort_keys=True))
+
+
 def samples_hash(spec: EvalSpec, store: SampleStore) -> str:
-    """Hash of every sample of a spec, in its order: key, text, ids, how it ended."""
+    """Hash of every sample's record, in the order of the spec."""
     digest = hashlib.blake2b(digest_size=16)
     for _, key in spec.samples():
-        completion = store.get(key)
-        assert completion is not None, "a finished run has all its samples"
-        fields = [completion.text, completion.token_ids, completion.finish_reason]
-        digest.update(f"{key.digest()}{json.dumps(fields)}".encode())
+        record = store.record(key)
+        assert record is not None, "a finished run has all its samples"
+        digest.update(record)
     return digest.hexdigest()
 
 
@@ -215,8 +237,7 @@ def verdicts_hash(result: EvalResult) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for problem in result.problems:
         for sample in problem.samples:
-            score = sample.score
-            fields = [score.value, score.status, score.prediction, score.cue, sample.reward]
+            fields = [asdict(sample.score), sample.reward]
             digest.update(f"{problem.problem_id}{json.dumps(fields)}".encode())
     return digest.hexdigest()
 
@@ -233,6 +254,10 @@ def _write_entries(folder: Path, entries: Mapping[str, Any]) -> None:
 
 def _identity(verifier: Verifier) -> dict[str, str]:
     return {"name": verifier.name, "fingerprint": verifier.fingerprint}
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _problem_lines(spec: EvalSpec) -> str:

@@ -94,13 +94,13 @@ def evaluate_into(
         with SampleStore(folder) as store:
             result = run(part, engine, verification, store=store, ks=ks, on_sample=on_sample)
             if shard is None:
-                finish_run(folder, spec, result, verification, store=store, ks=ks)
+                finish_run(folder, spec, result, verification, store=store, ks=ks, facts=facts)
                 return result
         with SampleStore(folder) as store:  # again: with what the others have done meanwhile
             if missing_samples(spec, store):
                 return result
             result = run(spec, None, verification, store=store, ks=ks)
-            finish_run(folder, spec, result, verification, store=store, ks=ks)
+            finish_run(folder, spec, result, verification, store=store, ks=ks, facts=facts)
             return result
 
 

@@ -87,12 +87,15 @@ class SampleStore:
             for key, place in _places(path):
                 self._samples.setdefault(key, place)
         for path in sorted((self.folder / SCORES).glob("*.jsonl")):
-            for line, record in _records(path):
-                if record is None:
+            for line, text in _lines(path):
+                try:
+                    record = json.loads(text)
+                    score_key, score = ScoreKey(**record["key"]), _score(record["score"])
+                except (ValueError, TypeError, KeyError, AttributeError):
                     # Verdicts can be derived again, so a damaged one costs only that.
                     logger.warning("%s, line %d: damaged, graded again", path.name, line)
-                    continue
-                self._scores.setdefault(ScoreKey(**record["key"]), _score(record["score"]))
+                else:
+                    self._scores.setdefault(score_key, score)
 
     def __enter__(self) -> "SampleStore":
         return self
@@ -112,16 +115,22 @@ class SampleStore:
         Raises:
             DataError: What stands at its place is not its record.
         """
-        digest = key.digest()
-        place = self._samples.get(digest)
+        record = self.record(key)
+        try:
+            return None if record is None else _completion(json.loads(record)["completion"])
+        except (ValueError, KeyError, TypeError) as error:
+            place = self._samples[key.digest()]
+            message = f"{place.path}: the record of sample {key.digest()} is damaged"
+            raise DataError(message) from error
+
+    def record(self, key: SampleKey) -> bytes | None:
+        """The line of a sample as it was written, None where there is none."""
+        place = self._samples.get(key.digest())
         if place is None:
             return None
-        try:
-            with place.path.open("rb") as file:
-                file.seek(place.offset)
-                return _completion(json.loads(file.readline())["completion"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{place.path}: the record of sample {digest} is damaged") from error
+        with place.path.open("rb") as file:
+            file.seek(place.offset)
+            return file.readline()
 
     def put(self, key: SampleKey, completion: Completion) -> None:
         """Append a sample, safe from a kill once this returns; a stored key stays as it is.
@@ -212,15 +221,10 @@ def _places(path: Path) -> Iterator[tuple[str, _Place]]:
             offset += len(line)
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """Yield ``(line, record)`` of every complete line, None for one that is no JSON object."""
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield ``(number, line)`` of every complete line."""
     *complete, _torn = path.read_bytes().split(b"\n")
-    for line, text in enumerate(complete, start=1):
-        try:
-            record = json.loads(text)
-        except ValueError:
-            record = None
-        yield line, record if isinstance(record, dict) and "key" in record else None
+    yield from enumerate(complete, start=1)
 
 
 def _completion(kept: dict[str, Any]) -> Completion:

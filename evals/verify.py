@@ -6,6 +6,7 @@ The problems, the samples and the verdicts must be those that the manifest's has
 verdict must be what the grader gives, and every number of ``results.json`` what they make.
 """
 
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 from mathrl.errors import DataError
 from mathrl.evals.folder import (
+    CONFIG_FILE,
+    entry_hash,
     figures_of,
     load_spec,
     missing_samples,
@@ -22,7 +25,7 @@ from mathrl.evals.folder import (
     verdicts_hash,
     verification_of,
 )
-from mathrl.evals.results import EvalResult, load_entries
+from mathrl.evals.results import RESULTS_FILE, EvalResult, load_entries
 from mathrl.evals.runner import run
 from mathrl.evals.spec import EvalSpec
 from mathrl.evals.store import SampleStore
@@ -53,7 +56,21 @@ def verify_run(folder: str | Path) -> list[Check]:
     entries = read_entries(path)
     if not entries:
         raise DataError(f"{path}: its manifest names no task")
-    return [check for task in entries for check in _verify_task(path, task, entries[task])]
+    checks = [check for task in entries for check in _verify_task(path, task, entries[task])]
+    return [*checks, *_strangers(path, entries)]
+
+
+def _strangers(folder: Path, entries: Mapping[str, Any]) -> Iterator[Check]:
+    """Figures of tasks that the run never asked, and options that it did not have."""
+    if (folder / RESULTS_FILE).exists():
+        for task in load_entries(folder).keys() - entries.keys():
+            yield Check(task=task, name="figures", fault="results.json: no such task was evaluated")
+    options = {task: facts["options"] for task, facts in entries.items() if "options" in facts}
+    if options:
+        path = folder / CONFIG_FILE
+        found = tomllib.loads(path.read_text("utf-8")) if path.exists() else None
+        fault = "" if found in options.values() else f"{CONFIG_FILE}: not the options of the run"
+        yield Check(task=", ".join(options), name="options", fault=fault, note=CONFIG_FILE)
 
 
 def _verify_task(folder: Path, task: str, facts: Mapping[str, Any]) -> Iterator[Check]:
@@ -66,6 +83,11 @@ def _verify_task(folder: Path, task: str, facts: Mapping[str, Any]) -> Iterator[
 def _checks(folder: Path, task: str, facts: Mapping[str, Any]) -> Iterator[Check]:
     spec = load_spec(folder, task)
     yield _same(task, "problems and prompts", facts, summary_of(spec))
+    if "seal" not in facts:
+        raise DataError("the evaluation is not finished; the same `mathrl eval` goes on with it")
+    sealed = facts["seal"]["entry"] == entry_hash(facts)
+    fault = "" if sealed else "changed after the run"
+    yield Check(task=task, name="manifest", fault=fault, note="versions, machine, options")
     with SampleStore(folder) as store:
         if missing := missing_samples(spec, store):
             fault = f"{missing} of {spec.num_samples} are not in the store"

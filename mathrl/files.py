@@ -30,6 +30,25 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 @contextmanager
+def turn_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process has its turn in a folder: for reading a file and replacing it.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    import fcntl  # not on Windows, where this module only has to be importable
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".turn").open("w")
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot write ({error.strerror})") from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def only_process_in(folder: Path, *, share: str | None = None) -> Iterator[None]:
     """Keep other processes that ask for it out of a folder within the block; a kill lets go too.
 

@@ -257,7 +257,10 @@ def command(context: click.Context, /, **options: Any) -> None:
 
 
 def _evaluate(source: EvalSource, config: EvalOptions, view: EvalView) -> "EvalResult":
+    import tomli_w
+
     from mathrl.engines import SamplingParams
+    from mathrl.evals.folder import CONFIG_FILE
     from mathrl.evals.run import Shard, evaluate_into
     from mathrl.evals.spec import specify
 
@@ -270,6 +273,7 @@ def _evaluate(source: EvalSource, config: EvalOptions, view: EvalView) -> "EvalR
         click.echo(f"note: {note}")
     engine, prompts = open_sampler(source, config, problems)
     folder = Path(config.out or "")
+    options = _known(dataclasses.asdict(dataclasses.replace(config, shard=None)))
     with closing(engine):
         spec = specify(
             source.task.name,
@@ -289,13 +293,18 @@ def _evaluate(source: EvalSource, config: EvalOptions, view: EvalView) -> "EvalR
             spec,
             engine,
             _verification(config, engine),
-            facts={"engine": config.engine, **source.facts(config)},
+            facts={"engine": config.engine, "options": options, **source.facts(config)},
             ks=config.k or None,
             shard=shard,
             on_sample=lambda _, sample: view.add(is_stored=sample.is_stored),
         )
-    _save_config(folder, config)
+    write_whole(folder / CONFIG_FILE, tomli_w.dumps(options))
     view.notes = usage_notes(engine, result, config.engine_options)
+    if shard is not None and len(result.problems) + result.n_uncovered < len(spec.asked):
+        view.notes.append(
+            f"part {shard.index + 1} of {shard.count} alone: the part that ends last writes the "
+            "figures of all"
+        )
     if config.preset is not None:
         view.notes += preset_notes(folder, source.task.name)
     return result
@@ -315,14 +324,13 @@ def _verification(config: EvalOptions, engine: "Engine") -> "Verification":
     )
 
 
-def _save_config(folder: Path, config: EvalOptions) -> None:
-    import tomli_w
-
-    settings = dataclasses.asdict(dataclasses.replace(config, shard=None))  # the same for all
-    write_whole(folder / "config.toml", tomli_w.dumps(_known(settings)))
-
-
 def _known(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that have a value, those of nested sections too: TOML has no null."""
-    found = {key: _known(v) if isinstance(v, dict) else v for key, v in settings.items()}
-    return {key: value for key, value in found.items() if value not in (None, {}, ())}
+    """The settings that have a value, those of nested sections too, as TOML and JSON have them."""
+    found = {key: _plain(value) for key, value in settings.items()}
+    return {key: value for key, value in found.items() if value not in (None, {}, [])}
+
+
+def _plain(value: Any) -> Any:  # whatever a setting may be
+    if isinstance(value, dict):
+        return _known(value)
+    return list(value) if isinstance(value, tuple) else value

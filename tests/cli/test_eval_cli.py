@@ -267,6 +267,9 @@ def test_verify_passes_until_a_number_is_changed(mathrl: Callable[[str], Result]
     path.write_text(path.read_text().replace('"accuracy": 0.5', '"accuracy": 0.75'))
     changed = mathrl("verify run")
     assert changed.exit_code == 1
+    config = Path("run/config.toml")
+    config.write_text(config.read_text().replace("seed = 0", "seed = 5"))
+    assert "config.toml: not the options of the run" in mathrl("verify run").stdout
     assert "results.json: accuracy not what the samples give" in changed.stdout
 
 
@@ -291,7 +294,10 @@ def test_shards_and_k(mathrl: Callable[[str], Result]) -> None:
     line = "eval --task arithmetic --limit 6 -n 2 -k 2 --max-new-tokens 4 --out run"
     first = mathrl(f"{line} --shard 1/2")
     assert first.exit_code == 0, first.output
+    assert "part 1 of 2 alone" in first.stdout
     assert not Path("run/results.json").exists()
+    half = mathrl("verify run")
+    assert half.exit_code == 1 and "not finished" in half.stdout
     assert mathrl(f"{line} --shard 2/2").exit_code == 0
     entry = json.loads(Path("run/results.json").read_text())["arithmetic"]
     assert (entry["n_problems"], entry["n_samples"]) == (6, 12)

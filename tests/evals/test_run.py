@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from mathrl.engines import SampleRequest, SamplingParams
 from mathrl.errors import ConfigError, DataError
 from mathrl.evals import EvalResult, SampleStore, evaluate_into, load_results, load_run
+from mathrl.evals.folder import read_entries
 from mathrl.evals.run import Shard
 from mathrl.evals.runner import Verification
 from mathrl.evals.spec import EvalSpec, specify
@@ -93,6 +95,29 @@ def test_shards_write_side_by_side(tmp_path: Path, problems: list[Problem]) -> N
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0]
     assert load_run(tmp_path)["a/b"].result == run(tmp_path / "one", problems)
+
+
+def _run_task(folder: Path, problems: list[Problem], task: str, index: int) -> None:
+    engine = FakeEngine(write)
+    spec = replace(spec_of(problems, engine), task=task)
+    shard = Shard(index=index, count=2)
+    verification = Verification(verifier=Grader())
+    evaluate_into(folder, spec, engine, verification, facts={}, shard=shard)
+
+
+def test_two_tasks_side_by_side_both_stay(tmp_path: Path, problems: list[Problem]) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    for _ in range(2):
+        workers = [
+            spawn.Process(target=_run_task, args=(tmp_path, problems, task, index))
+            for index, task in enumerate(("s", "t"))
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert [worker.exitcode for worker in workers] == [0, 0]
+        assert set(read_entries(tmp_path)) == {"s", "t"}
 
 
 def test_folders_of_two_machines_are_merged_by_copying(

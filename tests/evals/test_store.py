@@ -186,6 +186,16 @@ def test_a_torn_score_costs_only_itself(tmp_path: Path) -> None:
     assert [third.get_score(key) for key in keys] == [score, None, score]
 
 
+@pytest.mark.parametrize("line", ["{", '{"key": 5, "score": {}}', '{"key": {}, "score": {}}', "[]"])
+def test_a_damaged_score_costs_only_itself(tmp_path: Path, line: str) -> None:
+    key = ScoreKey(sample="s", answer="7", verifier="1", name="eval")
+    with SampleStore(tmp_path) as store:
+        store.put_score(key, Score(value=0.0, status="wrong"))
+    [path] = (tmp_path / "scores").iterdir()
+    path.write_bytes(line.encode() + b"\n" + path.read_bytes())
+    assert SampleStore(tmp_path).get_score(key) == Score(value=0.0, status="wrong")
+
+
 def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file where the folder should be")
     with pytest.raises(StorageError, match="cannot write"):

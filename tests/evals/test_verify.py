@@ -32,7 +32,7 @@ def test_an_untouched_run_has_no_fault(tmp_path: Path, problems: list[Problem]) 
     run(tmp_path, problems)
     assert faults(tmp_path) == {}
     assert {check.name for check in verify_run(tmp_path)} == {
-        "problems and prompts", "samples", "verdict log", "verdicts", "figures",
+        "problems and prompts", "manifest", "samples", "verdict log", "verdicts", "figures",
     }  # fmt: skip
 
 
@@ -90,6 +90,42 @@ def _results_gone(folder: Path) -> None:
     (folder / "results.json").write_text("{}")
 
 
+def _shown_prompt(folder: Path) -> None:
+    edit(only(folder / "problems"), '"prompt": "Q: What is 2?"', '"prompt": "Q: What is 3?"')
+
+
+def _level(folder: Path) -> None:
+    edit(only(folder / "problems"), '"metadata": {}', '"metadata": {"level": 5}')
+
+
+def _version(folder: Path) -> None:
+    edit(folder / "manifest.json", '"mathrl": "0.', '"mathrl": "9.')
+
+
+def _engine(folder: Path) -> None:
+    edit(folder / "manifest.json", '"engine": "fake"', '"engine": "vllm"')
+
+
+def _another_task(folder: Path) -> None:
+    path = folder / "results.json"
+    entries = json.loads(path.read_text())
+    path.write_text(json.dumps({**entries, "gsm8k": {**entries["a/b"], "accuracy": 0.99}}))
+
+
+def _usage(folder: Path) -> None:
+    edit(
+        only(folder / "samples"), '"finish_reason": "stop"', '"finish_reason": "stop", "usage": {}'
+    )
+
+
+def _key_fields(folder: Path) -> None:
+    edit(only(folder / "samples"), '"fingerprint": "fake"', '"fingerprint": "mine"')
+
+
+def _reason(folder: Path) -> None:
+    edit(only(folder / "scores"), '"reason": "', '"reason": "so be it: ')
+
+
 def _no_json(folder: Path) -> None:
     only(folder / "problems").write_text("{")
 
@@ -104,9 +140,17 @@ def _no_json(folder: Path) -> None:
         (_interval, {"figures"}),
         (_answer, {"problems and prompts", "readable"}),
         (_prompt, {"problems and prompts", "samples"}),
-        (_seed, {"samples"}),
-        (_policy, {"samples"}),
-        (_temperature, {"samples"}),
+        (_shown_prompt, {"problems and prompts"}),
+        (_level, {"problems and prompts", "figures"}),
+        (_seed, {"manifest", "samples"}),
+        (_policy, {"manifest", "samples"}),
+        (_temperature, {"manifest", "samples"}),
+        (_version, {"manifest"}),
+        (_engine, {"manifest"}),
+        (_another_task, {"figures"}),
+        (_usage, {"samples", "figures"}),
+        (_key_fields, {"samples"}),
+        (_reason, {"verdict log"}),
         (_sample_gone, {"samples"}),
         (_problem_gone, {"problems and prompts", "samples", "verdict log", "figures"}),
         (_results_gone, {"figures"}),
