@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mathrl.engines import Engine
     from mathrl.evals import EvalResult
     from mathrl.evals.runner import Verification
+    from mathrl.evals.spec import EvalSpec
 
 
 class ShardType(click.ParamType["tuple[int, int]"]):
@@ -86,6 +87,8 @@ class EvalOptions:
             raise ConfigError("--engine recorded needs --completions FILE")
         if self.engine not in (None, "recorded") and self.completions is not None:
             raise ConfigError(f"--completions replays a file; leave --engine {self.engine} out")
+        if self.completions is not None and self.model is not None:
+            raise ConfigError("--completions replays a file: leave --model out")
         if self.completions is None and (self.verdicts == "recorded" or self.reward_column):
             raise ConfigError("--verdicts recorded and --reward-column need --completions FILE")
         for k in self.k:
@@ -115,6 +118,11 @@ class EvalOptions:
                 "arithmetic only"
             )
         kind = self.engine_options.kind("recorded" if is_recorded else self.engine, self.model)
+        if self.chat is not None and kind in ("api", "recorded"):
+            raise ConfigError(
+                f"--chat is for models that are here, not for --engine {kind}: "
+                + ("take --endpoint" if kind == "api" else "what is recorded had its prompt")
+            )
         num_samples = self.num_samples or (None if is_recorded else source.num_samples)
         name = Path(self.completions).stem if self.completions else _model_name(self.model)
         # a shell cannot type a line break; in a task's own template, \n begins \neq
@@ -244,11 +252,8 @@ def command(context: click.Context, /, **options: Any) -> None:
     try:
         result = _evaluate(source, config, view)
     except KeyboardInterrupt:
-        click.echo(
-            f"interrupted: {view.count} samples are kept in {config.out}; "
-            "the same command goes on from there",
-            err=True,
-        )
+        kept = f"{view.count} samples are kept in {config.out}; the same command goes on from there"
+        click.echo(f"interrupted: {kept if view.count else 'no sample was finished yet'}", err=True)
         context.exit(INTERRUPTED)
     finally:
         view.close()
@@ -284,6 +289,8 @@ def _evaluate(source: EvalSource, config: EvalOptions, view: EvalView) -> "EvalR
             num_samples=config.num_samples,
             seed=config.seed,
         )
+        if note := _recorded_note(spec, config):
+            click.echo(f"note: {note}")
         shard = (
             None if config.shard is None else Shard(index=config.shard[0], count=config.shard[1])
         )
@@ -308,6 +315,16 @@ def _evaluate(source: EvalSource, config: EvalOptions, view: EvalView) -> "EvalR
     if config.preset is not None:
         view.notes += preset_notes(folder, source.task.name)
     return result
+
+
+def _recorded_note(spec: "EvalSpec", config: EvalOptions) -> str | None:
+    """Say where a file has fewer samples than are asked for."""
+    wanted = config.num_samples or 0
+    fewer = [asked for asked in spec.asked if 0 < asked.num_samples < wanted]
+    if not fewer:
+        return None
+    fewest = min(asked.num_samples for asked in fewer)
+    return f"-n {wanted}: {len(fewer)} problems have fewer samples recorded, {fewest} at least"
 
 
 def _verification(config: EvalOptions, engine: "Engine") -> "Verification":

@@ -92,6 +92,7 @@ def _assignment(text: str) -> tuple[str, Any]:
         return key, value
 
 
+ABOVE_0 = click.FloatRange(min=0, min_open=True)
 OPTIONS = (
     click.option(
         "--engine",
@@ -124,8 +125,8 @@ OPTIONS = (
     click.option(
         "--concurrency", type=click.IntRange(min=1), help="Requests at a time. [default: 16]"
     ),
-    click.option("--requests-per-minute", type=float, help="[default: no limit]"),
-    click.option("--tokens-per-minute", type=float, help="[default: no limit]"),
+    click.option("--requests-per-minute", type=ABOVE_0, help="[default: no limit]"),
+    click.option("--tokens-per-minute", type=ABOVE_0, help="[default: no limit]"),
     click.option("--request-timeout", type=float, help="Seconds for one request. [default: 600]"),
     click.option(
         "--max-retries",

@@ -141,7 +141,10 @@ def _sizes(task: str | None, problems: int | None) -> dict[str, int]:
     if task is None:
         return BENCHMARKS
     known = {name: entry.size for name, entry in TASKS.items()} | BENCHMARKS
-    return {task: known[task] if task in known else get_task(task).size}
+    size = known[task] if task in known else get_task(task).size
+    if not size:
+        raise ConfigError(f"{task} gives no size: add 'size' to it, or take --problems N")
+    return {task: size}
 
 
 def _pilot(runs: tuple[str, ...], task: str | None) -> "Pilot":

@@ -24,6 +24,11 @@ def command(run: str, *, is_listed: bool) -> None:
             f"{percent(found.after.accuracy)} ({len(gained)} samples became correct, "
             f"{len(lost)} wrong, of {found.after.n_samples})"
         )
+        if found.before.verifier != found.after.verifier:
+            click.echo(
+                f"the verdicts by {found.before.verifier} stay in the folder: the same "
+                "`mathrl eval` as before takes them again"
+            )
         if is_listed:
             for sign, samples in (("+", gained), ("-", lost)):
                 for sample in samples:

@@ -48,8 +48,16 @@ def _data_checks(run: str, data: str) -> "list[Check]":
     from mathrl.evals.folder import read_entries
     from mathrl.evals.verify import verify_data
 
-    problems = load_problems(data)
-    return [verify_data(run, task, problems) for task in read_entries(Path(run))]
+    checks = []
+    for task, facts in read_entries(Path(run)).items():
+        asked = facts.get("options", {})
+        problems = load_problems(
+            data,
+            question_column=asked.get("question_column"),
+            answer_column=asked.get("answer_column"),
+        )
+        checks.append(verify_data(run, task, problems))
+    return checks
 
 
 def _print(checks: "list[Check]") -> None:

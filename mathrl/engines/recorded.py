@@ -146,6 +146,11 @@ def _match(
             continue
         if asked not in (None, owner) and problem_text[owner] not in texts:
             raise DataError(f"{place}: the id is that of {owner}, the question that of {asked}")
+        if asked is None and texts and not _has_question(texts, problem_text[owner]):
+            raise DataError(
+                f"{place}: it has the id of {owner}, but another question: {texts[0]!r:.80}; are "
+                "these the problems that were answered?"
+            )
         samples = found.setdefault(owner, {})
         index = _sample_index(row, default=len(samples))
         if index is None or index in samples:
@@ -161,6 +166,12 @@ def _match(
             f"found {', '.join(rows[0][1])}"
         )
     return {owner: [samples[i] for i in sorted(samples)] for owner, samples in found.items()}
+
+
+def _has_question(texts: list[str], question: str) -> bool:
+    """Tell whether a text is the question, or a prompt around it, however it is spaced."""
+    words = "".join(question.split())
+    return any(words in "".join(text.split()) for text in texts)
 
 
 def _value(row: Row, name: str, kind: type[_Value]) -> _Value:

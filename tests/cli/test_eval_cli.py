@@ -313,6 +313,10 @@ def test_shards_and_k(mathrl: Callable[[str], Result]) -> None:
         ("--shard x", "'x' is not I/N"),
         ("--verdicts recorded", "need --completions FILE"),
         ("--reward-column r", "need --completions FILE"),
+        ("--completions before.jsonl --model foo", "leave --model out"),
+        ("--completions before.jsonl --chat on", "what is recorded had its prompt"),
+        ("--base-url http://h/v1 --model m --chat on", "take --endpoint"),
+        ("--base-url http://h/v1 --model m --requests-per-minute 0", "x>0"),
     ],
 )
 def test_options_that_cannot_be_met(
@@ -326,3 +330,28 @@ def test_options_that_cannot_be_met(
 def test_k_beyond_what_is_recorded(mathrl: Callable[[str], Result]) -> None:
     done = mathrl("eval --task gsm8k --data problems.jsonl --completions before.jsonl -k 8")
     assert "pass@8 needs at least 8 samples of every problem, but one has 1" in str(done.exception)
+
+
+def test_fewer_recorded_samples_than_asked_for_are_told(mathrl: Callable[[str], Result]) -> None:
+    done = mathrl("eval --task gsm8k --data problems.jsonl --completions before.jsonl -n 4")
+    assert "note: -n 4: 4 problems have fewer samples recorded, 1 at least" in done.stdout
+
+
+def test_a_row_with_the_id_of_another_question_is_refused(mathrl: Callable[[str], Result]) -> None:
+    row = {"id": "p1", "question": "Something else?", "completion": "#### 1"}
+    Path("other.jsonl").write_text(json.dumps(row) + "\n")
+    done = mathrl("eval --task gsm8k --data problems.jsonl --completions other.jsonl")
+    assert "it has the id of p1, but another question: 'Something else?'" in str(done.exception)
+    row = {"id": "p1", "prompt": "User: What  is 1?\nAssistant:", "completion": "#### 1"}
+    Path("prompted.jsonl").write_text(json.dumps(row) + "\n")
+    done = mathrl("eval --task gsm8k --data problems.jsonl --completions prompted.jsonl")
+    assert done.exit_code == 0, done.output
+
+
+def test_data_with_columns_of_its_own_is_verified_by_them(mathrl: Callable[[str], Result]) -> None:
+    rows = [{"id": f"p{i}", "frage": f"What is {i}?", "antwort": str(i)} for i in range(4)]
+    Path("fragen.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    line = "--question-column frage --answer-column antwort --completions before.jsonl --out run"
+    assert mathrl(f"eval --task gsm8k --data fragen.jsonl {line}").exit_code == 0
+    done = mathrl("verify run --data fragen.jsonl")
+    assert done.exit_code == 0, done.output

@@ -116,3 +116,10 @@ def test_a_pilot_of_another_task_is_refused(plan: Run) -> None:
     evaluated("before", ["cw", "ww"])
     failed = plan("--gain 2 --run before --task aime24").exception
     assert "before has no task aime24, it has gsm8k" in str(failed)
+
+
+def test_a_task_without_a_size_is_named(plan: Run) -> None:
+    Path("mine.toml").write_text('name = "mine"\ndata = "mine.jsonl"\n')
+    done = plan("--gain 2 --task mine.toml")
+    assert isinstance(done.exception, MathrlError)
+    assert "gives no size: add 'size' to it, or take --problems N" in str(done.exception)
