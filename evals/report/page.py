@@ -37,6 +37,8 @@ class ReportTask:
     """One a run, in the order of the runs; None where a run has not done the task."""
     problems: Mapping[str, Problem] = field(default_factory=dict)
     """By id; every problem of the results, where samples are shown."""
+    notices: tuple[str, ...] = ()
+    """What a reader must know before trusting the differences, a sentence each."""
     is_detailed: bool = True
     """Show curves, lengths and samples; off for a row in the table of accuracies only."""
 
