@@ -106,6 +106,8 @@ def test_parts_of_the_difference(mathrl: Run, evaluated: Any) -> None:
     evaluated("after", "c", "w", "c", "t", "c", "c")
     shown = mathrl("compare before after").stdout
     assert all(part in shown for part in ("truncation", "format", "reasoning"))
+    (unseen,) = (line for line in shown.splitlines() if line.endswith("none seen"))
+    assert unseen.split() == ["B", "truncation", "+0.00", "±", "0.00", "none", "seen"]
     (entry,) = entries(mathrl, "before after")
     parts = entry["attribution"]
     # One of six problems was fixed from unreadable, one from wrong.
