@@ -134,7 +134,7 @@ def render_report(report: Report) -> str:
         report=report,
         accuracies=accuracies,
         axis=tables.axis([row.result.ci95 for row in rows]),
-        difference_axis=tables.axis([zero, *(c.ci95 for c in comparisons)]),
+        difference_axis=tables.axis([zero, *(c.ci95 for c in comparisons)], lowest=-1.0),
         learning=figures.learning_curve(report.curves) if report.curves else None,
         details=[_detail(task, _done(report, task)) for task in report.tasks if task.is_detailed],
         pack=lambda: pack_samples(report.runs, _sample_tasks(report), book),
