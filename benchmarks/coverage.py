@@ -129,7 +129,7 @@ def attribution_coverage(
         assert found is not None
         for index, name in enumerate(("format", "reasoning")):
             interval = found.parts[name].ci95
-            held[index] += interval.low <= truth[name] <= interval.high
+            held[index] += bool(interval and interval.low <= truth[name] <= interval.high)
     return held[0] / num_pairs, held[1] / num_pairs
 
 

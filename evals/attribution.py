@@ -35,8 +35,9 @@ class Part:
 
     difference: float
     stderr: float
-    ci95: Interval
-    """By the paired bootstrap; by Student's t where too few problems contribute to the part."""
+    ci95: Interval | None
+    """By the paired bootstrap; by Student's t where too few problems contribute to the part. None
+    where no problem does: the other intervals are of what was seen, and here nothing was."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +65,7 @@ class Attribution:
                 name: {
                     "difference": part.difference,
                     "stderr": part.stderr,
-                    "ci95": [part.ci95.low, part.ci95.high],
+                    "ci95": part.ci95 and [part.ci95.low, part.ci95.high],
                 }
                 for name, part in self.parts.items()
             },
@@ -135,10 +136,11 @@ def share_out(before: Failures, after: Failures) -> tuple[Fraction, Fraction, Fr
 
 def _part(by_problem: Sequence[Fraction]) -> Part:
     values = [float(value) for value in by_problem]
+    seen = bootstrap_interval(values) or difference_interval(values) if any(values) else None
     return Part(
         difference=float(sum(by_problem, Fraction(0)) / len(values)),
         stderr=clustered_stderr(values),
-        ci95=bootstrap_interval(values) or difference_interval(values),
+        ci95=seen,
     )
 
 

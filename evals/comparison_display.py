@@ -52,7 +52,7 @@ def attribution_table(runs: Sequence[ComparedRun]) -> "Table | None":
                 "" if index else _letter(place),
                 name,
                 f"{100 * part.difference:+.2f} ± {percent(part.stderr)}",
-                interval(part.ci95, sign="+"),
+                "none seen" if part.ci95 is None else interval(part.ci95, sign="+"),
             )
     return table if table.rows else None
 

@@ -18,6 +18,7 @@ from mathrl.evals.bootstrap import RESAMPLES, SEED, bootstrap_interval
 from mathrl.evals.compare import Comparison, compare, few, paired_outcomes
 from mathrl.evals.results import EvalResult, load_results
 from mathrl.evals.run import TaskRun, load_run
+from mathrl.evals.settings import SettingsDifference, settings_difference
 from mathrl.evals.stats import Interval, holm
 from mathrl.evals.verifiers import RecordedLabels
 from mathrl.manifest import MANIFEST_FILE
@@ -50,6 +51,8 @@ class ComparedRun:
     """Of the difference; None where too few problems differ."""
     attribution: Attribution | None
     """None without samples."""
+    settings: SettingsDifference | None
+    """None where it is not known how one of them was asked."""
     notices: tuple[str, ...]
     """What a reader must know before trusting the difference."""
 
@@ -79,6 +82,7 @@ class ComparedRun:
             "broken_ids": list(self.comparison.broken_ids),
             "only_in_base": list(self.comparison.only_before),
             "only_in_run": list(self.comparison.only_after),
+            "settings": self.settings and self.settings.to_json(),
             "notices": list(self.notices),
         }
 
@@ -132,8 +136,11 @@ def read_sides(folder: str) -> dict[str, Side]:
 
 
 def _compare(base: Side, side: Side) -> ComparedRun:
+    settings = None
     if base.details is not None and side.details is not None:
         _check_problems(base.run, base.details.problems, side.run, side.details.problems)
+        settings = settings_difference(base.details, side.details)
+    asked = settings and settings.notice(base.run, side.run)
     comparison = compare(base.result, side.result)
     differences = [b.mean - a.mean for a, b in paired_outcomes(base.result, side.result)]
     return ComparedRun(
@@ -142,7 +149,12 @@ def _compare(base: Side, side: Side) -> ComparedRun:
         comparison=comparison,
         bootstrap=bootstrap_interval(differences),
         attribution=attribute(base.result, side.result),
-        notices=(*_left_out(base, side, comparison), *_verifiers(base, side)),
+        settings=settings,
+        notices=(
+            *([asked] if asked else []),
+            *_left_out(base, side, comparison),
+            *_verifiers(base, side),
+        ),
     )
 
 

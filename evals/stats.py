@@ -77,6 +77,7 @@ def mean_interval(means: Sequence[float], num_samples: int) -> Interval:
     size = float(len(means))
     if 0 < center < 1:
         worth = center * (1 - center) / variance if variance > 0 else float(num_samples)
+        # worth is never below P but by rounding, which one sample a problem is not to show
         size = min(max(worth, size), float(num_samples))
     return wilson_interval(center, size)
 

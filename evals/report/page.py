@@ -37,6 +37,8 @@ class ReportTask:
     """One a run, in the order of the runs; None where a run has not done the task."""
     problems: Mapping[str, Problem] = field(default_factory=dict)
     """By id; every problem of the results, where samples are shown."""
+    notices: tuple[str, ...] = ()
+    """What a reader must know before trusting the differences, a sentence each."""
     is_detailed: bool = True
     """Show curves, lengths and samples; off for a row in the table of accuracies only."""
 
@@ -132,7 +134,7 @@ def render_report(report: Report) -> str:
         report=report,
         accuracies=accuracies,
         axis=tables.axis([row.result.ci95 for row in rows]),
-        difference_axis=tables.axis([zero, *(c.ci95 for c in comparisons)]),
+        difference_axis=tables.axis([zero, *(c.ci95 for c in comparisons)], lowest=-1.0),
         learning=figures.learning_curve(report.curves) if report.curves else None,
         details=[_detail(task, _done(report, task)) for task in report.tasks if task.is_detailed],
         pack=lambda: pack_samples(report.runs, _sample_tasks(report), book),

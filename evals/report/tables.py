@@ -56,11 +56,16 @@ def accuracy_table(task: str, results: Sequence[tuple[str, EvalResult]]) -> Accu
     )
 
 
-def axis(bounds: Sequence[Interval]) -> Interval:
-    """A range that holds all intervals, with a little room at both ends."""
+def axis(bounds: Sequence[Interval], *, lowest: float = 0.0) -> Interval:
+    """A range that holds all intervals, with a little room at both ends where there is any.
+
+    Args:
+        bounds: Of rates, or of differences between rates.
+        lowest: The lowest value there can be: -1 for differences; the highest is 1 for both.
+    """
     low, high = min(b.low for b in bounds), max(b.high for b in bounds)
     room = max(0.06 * (high - low), 0.01)
-    return Interval(low=low - room, high=high + room)
+    return Interval(low=max(lowest, low - room), high=min(1.0, high + room))
 
 
 def curve_rows(results: Sequence[EvalResult]) -> list[RateRow]:

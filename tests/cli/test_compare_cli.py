@@ -106,6 +106,8 @@ def test_parts_of_the_difference(mathrl: Run, evaluated: Any) -> None:
     evaluated("after", "c", "w", "c", "t", "c", "c")
     shown = mathrl("compare before after").stdout
     assert all(part in shown for part in ("truncation", "format", "reasoning"))
+    (unseen,) = (line for line in shown.splitlines() if line.endswith("none seen"))
+    assert unseen.split() == ["B", "truncation", "+0.00", "±", "0.00", "none", "seen"]
     (entry,) = entries(mathrl, "before after")
     parts = entry["attribution"]
     # One of six problems was fixed from unreadable, one from wrong.
@@ -169,6 +171,13 @@ def test_verdicts_of_different_graders_are_said(
     ]
 
 
+def test_how_recorded_completions_were_asked_is_not_known(mathrl: Run, evaluated: Any) -> None:
+    evaluated("before", *"cwcw")
+    evaluated("after", *"cccw", options="--temperature 0.5 --max-new-tokens 7 --template {prompt}?")
+    (entry,) = entries(mathrl, "before after")
+    assert (entry["settings"], entry["notices"]) == (None, [])
+
+
 def test_folders_with_figures_alone_are_compared_by_them(mathrl: Run, evaluated: Any) -> None:
     evaluated("before", *"cwcw")
     evaluated("after", *"cccw")
@@ -177,7 +186,7 @@ def test_folders_with_figures_alone_are_compared_by_them(mathrl: Run, evaluated:
         Path(f"only-{name}").mkdir()
         shutil.copy(f"{name}/results.json", f"only-{name}/results.json")
     (figures,) = entries(mathrl, "only-before only-after")
-    assert figures["attribution"] is None
+    assert figures["attribution"] is None and figures["settings"] is None
     same = ("difference", "stderr", "ci95", "p_value", "mde", "fixed_ids", "bootstrap")
     assert {name: figures[name] for name in same} == {name: whole[name] for name in same}
     assert "of which" not in mathrl("compare only-before only-after").stdout

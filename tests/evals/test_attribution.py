@@ -8,6 +8,7 @@ import pytest
 from mathrl.evals import EvalResult, ProblemOutcome, compare
 from mathrl.evals.attribution import Failures, attribute, share_out
 from mathrl.evals.results import SampleOutcome
+from mathrl.evals.stats import difference_interval
 from mathrl.evals.summary import summarise
 from mathrl.schema import Completion, FinishReason, Score, Status
 
@@ -152,12 +153,24 @@ def test_error_bars_are_those_of_the_difference_where_it_is_all_reasoning() -> N
     rng = Random(2)
     sides = [result(*rng.choices("cw", k=200)) for _ in range(2)]
     found, comparison = attribute(*sides), compare(*sides)
-    assert found is not None
+    assert found is not None and found.reasoning.ci95 is not None
     assert found.reasoning.stderr == pytest.approx(comparison.stderr, rel=1e-12)
     assert found.reasoning.ci95.low == pytest.approx(comparison.ci95.low, abs=0.01)
     assert found.reasoning.ci95.high == pytest.approx(comparison.ci95.high, abs=0.01)
-    # None of 200 problems moved: what that leaves possible is the same as for a difference of 0.
-    assert found.format.ci95 == compare(sides[0], sides[0]).ci95
+
+
+def test_a_part_that_no_problem_contributes_to_has_no_interval() -> None:
+    found = attribute(result(*"wwwwcuu"), result(*"cccwwcu"))
+    assert found is not None
+    assert found.truncation is not None and found.truncation.ci95 is None
+    assert found.to_json()["truncation"] == {"difference": 0.0, "stderr": 0.0, "ci95": None}
+    # One problem in format, four in reasoning: too few for the bootstrap, so Student's t.
+    assert found.format.ci95 == difference_interval([1.0] + [0.0] * 6)
+    assert found.reasoning.ci95 == difference_interval([1.0] * 3 + [-1.0] + [0.0] * 3)
+    # One fixed from wrong and one broken to wrong cancel, but were seen.
+    none_in_all = attribute(result(*"wcww"), result(*"cwww"))
+    assert none_in_all is not None and none_in_all.reasoning.difference == 0.0
+    assert none_in_all.reasoning.ci95 == difference_interval([1.0, -1.0, 0.0, 0.0])
 
 
 def test_results_without_samples_and_single_problems_have_none() -> None:

@@ -105,6 +105,16 @@ def test_one_sample_a_problem_takes_the_exact_test() -> None:
     assert "pass@" not in visible(page).partition("What the figures")[0]
 
 
+def test_axes_of_intervals_stay_within_what_rates_can_be() -> None:
+    low, high = result(["w"] * 3 + ["c"]), result(["c"] * 4)
+    page = visible(render_report(with_results(low, high)))
+    ends = re.search(r"95 % interval ([\d.−-]+) ([\d.]+) problems", page)
+    assert ends is not None and float(ends[1]) >= 0 and ends[2] == "100.00"
+    fell = visible(render_report(with_results(high, result(["w"] * 4))))
+    assert "95 % interval 0.00 100.00 problems" in fell
+    assert "95 % interval −100.00 " in fell
+
+
 def test_one_run_has_no_difference() -> None:
     page = visible(render_report(ONE_RUN))
     assert "62.50 percent correct" in page

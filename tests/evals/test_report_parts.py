@@ -20,6 +20,8 @@ from mathrl.evals.report.heatmap import heat_maps
 from mathrl.evals.report.maths import FormulaBook
 from mathrl.evals.report.runs import _labels
 from mathrl.evals.report.samples import SampleTask, pack_samples
+from mathrl.evals.report.tables import axis
+from mathrl.evals.stats import Interval
 from mathrl.evals.summary import summarise
 from mathrl.schema import Completion, Problem, Score
 
@@ -68,6 +70,14 @@ def test_ticks_are_round_and_enclose(low: float, high: float, ticks: list[float]
     found = nice_ticks(low, high)
     assert found[0] <= low and found[-1] >= high and len(found) <= 8
     assert found[: len(ticks)] == pytest.approx(ticks)
+
+
+def test_the_axis_of_intervals_has_room_and_ends_where_rates_end() -> None:
+    inside = axis([Interval(low=0.2, high=0.5), Interval(low=0.4, high=0.7)])
+    assert (inside.low, inside.high) == pytest.approx((0.17, 0.73), abs=1e-15)  # 6 % of 0.5
+    assert axis([Interval(low=0.004, high=0.997)]) == Interval(low=0.0, high=1.0)
+    difference = axis([Interval(low=-0.99, high=0.0)], lowest=-1.0)
+    assert (difference.low, difference.high) == pytest.approx((-1.0, 0.0594), abs=1e-15)
 
 
 def test_a_log_axis_gives_each_doubling_the_same_room() -> None:

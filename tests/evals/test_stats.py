@@ -18,6 +18,7 @@ from mathrl.evals.stats import (
     paired_difference,
     student_t_quantile,
     student_t_sf,
+    wilson_interval,
 )
 
 
@@ -27,6 +28,13 @@ def test_single_samples_give_exactly_wilson(correct: int, size: int) -> None:
     ours = mean_interval(means, size)
     wilson = scipy_stats.binomtest(correct, size).proportion_ci(method="wilson")
     assert (ours.low, ours.high) == pytest.approx((wilson.low, wilson.high), abs=1e-12)
+
+
+def test_single_samples_are_worth_their_number_to_the_last_bit() -> None:
+    for size in range(2, 60):
+        for correct in range(1, size):
+            means = [1.0] * correct + [0.0] * (size - correct)
+            assert mean_interval(means, size) == wilson_interval(correct / size, size)
 
 
 def test_no_interval_is_empty() -> None:
