@@ -7,7 +7,7 @@ Source: pass@k is arXiv 2107.03374 (Chen et al.), equation 1.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from math import comb
 
 
@@ -56,51 +56,65 @@ def maj_at_k(predictions: Sequence[str | None], corrects: Sequence[bool], k: int
     Raises:
         ValueError: The two sequences differ in length, or not ``1 <= k <= n``.
     """
-    if len(predictions) != len(corrects) or not 1 <= k <= len(predictions):
+    return maj_curve(predictions, corrects, [k])[k]
+
+
+def maj_curve(
+    predictions: Sequence[str | None], corrects: Sequence[bool], ks: Sequence[int]
+) -> dict[int, float]:
+    """``maj_at_k`` for several ``k`` at the price of one.
+
+    The correct answer wins with ``votes`` votes, the earliest of them at ``first``, where each
+    rival draws fewer, or as many but all of them after ``first``. The ways in which the other
+    ``k - votes`` samples are drawn so are a coefficient of the product of one polynomial a rival.
+    Polynomials are multiplied as whole numbers, with enough bits for each coefficient.
+
+    Args:
+        predictions: The extracted answer of each sample, None where there is none.
+        corrects: Whether each sample is correct, in the same order.
+        ks: Numbers of samples kept.
+
+    Raises:
+        ValueError: As ``maj_at_k``.
+    """
+    n = len(predictions)
+    if n != len(corrects) or not all(1 <= k <= n for k in ks):
         raise ValueError(
             f"maj_at_k needs as many corrects as predictions and 1 <= k <= n, got "
-            f"{len(predictions)} predictions, {len(corrects)} corrects, k={k}"
+            f"{n} predictions, {len(corrects)} corrects, k={', '.join(map(str, ks))}"
         )
+    right, rivals = _places(predictions, corrects)
+    wins = dict.fromkeys(ks, 0)
+    bits = n + 1  # a coefficient counts subsets, of which there are 2^n
+    for votes in range(1, min(len(right), max(ks, default=0)) + 1):
+        strong = [places for places in rivals if len(places) >= votes]
+        # who has fewer votes in all may draw any of them, as those without a prediction may
+        free = n - len(right) - sum(map(len, strong))
+        any_of_free = (1 + (1 << bits)) ** free
+        fewer = {len(p): _packed([comb(len(p), e) for e in range(votes)], bits) for p in strong}
+        for earlier, first in enumerate(right[: len(right) - votes + 1]):
+            ways = any_of_free * comb(len(right) - earlier - 1, votes - 1)
+            for places in strong:
+                later = sum(place > first for place in places)
+                ways *= fewer[len(places)] + (comb(later, votes) << bits * votes)
+            for k in ks:
+                if k >= votes:
+                    wins[k] += ways >> bits * (k - votes) & ((1 << bits) - 1)
+    return {k: won / comb(n, k) for k, won in wins.items()}
+
+
+def _places(
+    predictions: Sequence[str | None], corrects: Sequence[bool]
+) -> tuple[list[int], list[list[int]]]:
+    """Where the correct answer was given, and where each wrong one was."""
     right: list[int] = []
     rivals: defaultdict[str, list[int]] = defaultdict(list)
     for place, (prediction, is_correct) in enumerate(zip(predictions, corrects, strict=True)):
         if prediction is not None:
             (right if is_correct else rivals[prediction]).append(place)
-    silent = predictions.count(None)
-    wins = 0
-    for votes in range(1, min(len(right), k) + 1):
-        for earlier, first in enumerate(right[: len(right) - votes + 1]):
-            own = comb(len(right) - earlier - 1, votes - 1)  # the correct ones after the first
-            wins += own * _ways_to_lose(rivals.values(), silent, votes, first, k - votes)
-    return wins / comb(len(predictions), k)
+    return right, list(rivals.values())
 
 
-def _ways_to_lose(
-    rivals: Collection[list[int]], silent: int, votes: int, first: int, rest: int
-) -> int:
-    """Count the ways to draw ``rest`` other samples where no wrong answer wins.
-
-    Each rival draws fewer votes than the correct answer, or as many but all of them after its
-    ``first``. The ways are the coefficient of ``x^rest`` in the product of what each may draw; one
-    that has fewer votes in all may draw any of them, as the silent may.
-    """
-    strong = [places for places in rivals if len(places) >= votes]
-    free = silent + sum(len(places) for places in rivals if len(places) < votes)
-    ways = [comb(free, drawn) for drawn in range(rest + 1)]
-    for places in strong:
-        later = sum(place > first for place in places)
-        may_draw = [comb(len(places), drawn) for drawn in range(min(votes, rest + 1))]
-        if votes <= rest:
-            may_draw.append(comb(later, votes))
-        ways = _product(ways, may_draw)
-    return ways[rest]
-
-
-def _product(left: list[int], right: list[int]) -> list[int]:
-    """Multiply two polynomials, to the degree of the first."""
-    product = [0] * len(left)
-    for i, factor in enumerate(right):
-        if factor:
-            for j in range(len(left) - i):
-                product[i + j] += factor * left[j]
-    return product
+def _packed(coefficients: Sequence[int], bits: int) -> int:
+    """A polynomial as a whole number: its value at ``2^bits``."""
+    return sum(c << bits * degree for degree, c in enumerate(coefficients))

@@ -23,10 +23,11 @@ def problem_rates(result: EvalResult) -> Rates:
     """
     judged = [problem for problem in result.problems if problem.n]
     rates = {"accuracy": {p.problem_id: p.mean for p in judged}}
-    for k in result.pass_at_k:
-        if k > 1:  # of one sample both are the accuracy
-            rates[f"pass_at_{k}"] = {p.problem_id: pass_at_k(p.n, p.c, k) for p in judged}
-            rates[f"maj_at_{k}"] = {p.problem_id: p.majority(k) for p in judged}
+    ks = [k for k in result.pass_at_k if k > 1]  # of one sample both are the accuracy
+    majorities = {p.problem_id: p.majorities(ks) for p in judged}
+    for k in ks:
+        rates[f"pass_at_{k}"] = {p.problem_id: pass_at_k(p.n, p.c, k) for p in judged}
+        rates[f"maj_at_{k}"] = {problem: by_k[k] for problem, by_k in majorities.items()}
     return rates
 
 

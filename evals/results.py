@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mathrl.errors import DataError
-from mathrl.evals.metrics import maj_at_k, pass_at_k
+from mathrl.evals.metrics import maj_curve, pass_at_k
 from mathrl.evals.selection import best_of_k, weighted_vote
 from mathrl.evals.stats import Interval
 from mathrl.files import write_whole
@@ -80,9 +80,9 @@ class ProblemOutcome:
         """pass@k of the judged samples."""
         return pass_at_k(self.n, self.c, k)
 
-    def majority(self, k: int) -> float:
-        """maj@k of the judged samples, which must be there."""
-        return maj_at_k(self._predictions(), self._corrects(), k)
+    def majorities(self, ks: Sequence[int]) -> dict[int, float]:
+        """maj@k of the judged samples, which must be there, for each k."""
+        return maj_curve(self._predictions(), self._corrects(), ks)
 
     def best_of(self, k: int) -> float:
         """Best-of-k by reward, which every judged sample must have."""

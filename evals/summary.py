@@ -99,12 +99,17 @@ def _curves(judged: Sequence[ProblemOutcome], ks: Sequence[int]) -> dict[str, Ra
 
     curves = {
         "pass_at_k": rates(ProblemOutcome.pass_at),
-        "maj_at_k": rates(ProblemOutcome.majority),
+        "maj_at_k": _majorities(judged, ks),
     }
     if all(len(outcome.rewards()) == outcome.n for outcome in judged):
         curves["best_of_k"] = rates(ProblemOutcome.best_of)
         curves["weighted_vote_at_k"] = _weighted_votes(judged, ks)
     return curves
+
+
+def _majorities(judged: Sequence[ProblemOutcome], ks: Sequence[int]) -> Rates:
+    by_problem = [outcome.majorities(ks) for outcome in judged]
+    return {k: [majorities[k] for majorities in by_problem] for k in ks}
 
 
 def _weighted_votes(judged: Sequence[ProblemOutcome], ks: Sequence[int]) -> Rates:

@@ -126,7 +126,8 @@ def process_results(doc: Mapping[str, Any], results: Sequence[Sequence[str]]) ->
     if not outcome.n:
         return {}
     ks = usual_ks(outcome.n)
-    values = [*(outcome.pass_at(k) for k in ks), *(outcome.majority(k) for k in ks if k > 1)]
+    majorities = outcome.majorities([k for k in ks if k > 1])
+    values = [*(outcome.pass_at(k) for k in ks), *majorities.values()]
     return dict(zip(_metric_names(ks), values, strict=True))
 
 
