@@ -89,14 +89,14 @@ def read_completion(data: bytes) -> Completion:
     """Read the answer to one request.
 
     Raises:
-        NoCompletion: It is damaged, an error, or something else.
+        NoCompletion: It is damaged, an error, or something else; the message repeats it whole.
     """
     try:
         answer = json.loads(data)
     except (ValueError, RecursionError):
-        raise NoCompletion(f"no JSON: {printable(data.decode(errors='replace'))!r}") from None
+        raise NoCompletion(f"no JSON: {data.decode(errors='replace')!r}") from None
     if isinstance(answer, dict) and answer.get("error"):
-        raise NoCompletion(f"an error: {printable(json.dumps(answer['error']))}")
+        raise NoCompletion(f"an error: {json.dumps(answer['error'])}")
     try:
         choice = answer["choices"][0]
         reason = choice.get("finish_reason")
@@ -104,11 +104,11 @@ def read_completion(data: bytes) -> Completion:
         text = said["content"]
         reasoning = said.get("reasoning_content") or said.get("reasoning")
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise NoCompletion(f"no choice: {printable(json.dumps(answer))}") from None
+        raise NoCompletion(f"no choice: {json.dumps(answer)}") from None
     if reason in GIVEN_UP:
         raise NoCompletion(f"a completion that was given up ({reason})")
     if not isinstance(text, str | None):
-        raise NoCompletion(f"content that is no text: {printable(json.dumps(text))}")
+        raise NoCompletion(f"content that is no text: {json.dumps(text)}")
     return Completion(
         text=text or "",  # null: filtered, or cut while it was reasoning
         finish_reason=FINISH_REASONS.get(reason) if isinstance(reason, str) else None,
@@ -140,20 +140,20 @@ def error_words(data: bytes) -> tuple[str, str]:
     """The code and the message of an error, in whatever form an API gives them.
 
     Returns:
-        ``(code, message)``; the code is empty where there is none.
+        ``(code, message)`` as they came; the code is empty where there is none.
     """
     text = data.decode(errors="replace")
     try:
         error = json.loads(text)
     except (ValueError, RecursionError):
-        return "", printable(text)
+        return "", text
     if isinstance(error, dict):
         error = error.get("error") or error
     if not isinstance(error, dict):
-        return "", printable(str(error))
+        return "", str(error)
     code = f"{error.get('code') or ''} {error.get('type') or ''}".strip()
     message = error.get("message") or error.get("detail") or text
-    return code, printable(message if isinstance(message, str) else json.dumps(message))
+    return code, message if isinstance(message, str) else json.dumps(message)
 
 
 def printable(text: str) -> str:

@@ -147,7 +147,7 @@ def test_cost_by_hand():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"<html>\x1b[31mno", r"no JSON: '<html> \[31mno'"),
+        (b"<html>\x1b[31mno", r"no JSON: '<html>\\x1b\[31mno'"),
         (b"", "no JSON"),
         (b"[" * 100_000, "no JSON"),
         (b"null", "no choice: null"),
