@@ -35,6 +35,8 @@ GIVEN_UP = ("error", "abort")
 SPENT = ("insufficient_quota", "credit_balance", "billing", "spend_limit")
 """Words in the code of a 429 that no waiting helps."""
 TOLD_CHARACTERS = 300
+MAX_TOKENS = 10**9
+"""No request takes more; a count above it counts as this, so that sums stay within a float."""
 
 
 class NoCompletion(Exception):
@@ -133,7 +135,9 @@ def _usage(counted: object) -> Usage | None:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    if isinstance(value, bool) or not isinstance(value, int):
+        return 0
+    return min(max(0, value), MAX_TOKENS)
 
 
 def error_words(data: bytes) -> tuple[str, str]:

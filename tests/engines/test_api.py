@@ -144,6 +144,22 @@ def test_a_retry_after_of_hours_ends_the_run(api, open_engine, clock):
     assert clock.slept == []
 
 
+def test_a_retry_after_of_no_time_is_waited_for_as_if_absent(api, open_engine):
+    api.faults = ["429-Mon, 01 Jan 2024 00:00:00 +99999999999999"]
+    engine, asked = open_engine(), requests()
+    assert_right(sample(engine, asked), asked)
+    assert engine.num_retries == 1
+
+
+def test_a_count_of_no_sense_ends_no_run(api, clock):
+    api.change = lambda answer: answer | {"usage": {"prompt_tokens": 10**400}}
+    config = ApiConfig(base_url=api.url, model="mock")
+    pace = Pace(tokens_per_minute=10**6, clock=clock, sleep=clock.sleep)
+    engine, asked = ApiEngine(config, pace=pace), requests()
+    assert_right(sample(engine, asked), asked)
+    assert engine.usage == Usage(prompt_tokens=12 * 10**9)
+
+
 def test_a_storm_of_faults_changes_no_completion(api, open_engine):
     api.draw_fault = drawn_faults(0.5, seed=1)
     engine, asked = open_engine(max_retries=50), requests(problems=10)

@@ -129,6 +129,11 @@ def test_cut_while_reasoning_is_an_empty_text():
             Usage(prompt_tokens=5, completion_tokens=30),
         ),
         ({"prompt_tokens": "many"}, None),
+        ({"prompt_tokens": True, "completion_tokens": -3}, None),
+        (
+            {"prompt_tokens": 10**400, "completion_tokens": 10**9 - 1},
+            Usage(prompt_tokens=10**9, completion_tokens=10**9 - 1),
+        ),
         (None, None),
         ([], None),
     ],
