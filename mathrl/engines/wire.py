@@ -30,6 +30,8 @@ FINISH_REASONS: dict[str, FinishReason] = {
     "length": "length",
     "content_filter": "content_filter",
 }
+CALLS = ("tool_calls", "function_call")
+"""What a message may hold in place of content."""
 GIVEN_UP = ("error", "abort")
 """Finish reasons of a completion that its server did not bring to an end."""
 SPENT = ("insufficient_quota", "credit_balance", "billing", "spend_limit")
@@ -103,19 +105,32 @@ def read_completion(data: bytes) -> Completion:
         choice = answer["choices"][0]
         reason = choice.get("finish_reason")
         said = choice["message"] if "message" in choice else {"content": choice["text"]}
-        text = said["content"]
+        text = said.get("content")  # some servers leave out what is null
         reasoning = said.get("reasoning_content") or said.get("reasoning")
+        is_call = any(said.get(part) for part in CALLS)
     except (KeyError, IndexError, TypeError, AttributeError):
         raise NoCompletion(f"no choice: {json.dumps(answer)}") from None
     if reason in GIVEN_UP:
         raise NoCompletion(f"a completion that was given up ({reason})")
     if not isinstance(text, str | None):
         raise NoCompletion(f"content that is no text: {json.dumps(text)}")
-    return Completion(
-        text=text or "",  # null: filtered, or cut while it was reasoning
+    completion = Completion(
+        text=text or "",
         finish_reason=FINISH_REASONS.get(reason) if isinstance(reason, str) else None,
         reasoning=reasoning if isinstance(reasoning, str) else None,
         usage=_usage(answer.get("usage")),
+    )
+    if text is None and not (is_call or _explains_silence(completion)):
+        raise NoCompletion("null for content, and nothing that says why")
+    return completion
+
+
+def _explains_silence(completion: Completion) -> bool:
+    """A text may be missing as it was withheld, cut, only reasoning, or over with one token."""
+    return (
+        completion.finish_reason in ("length", "content_filter")
+        or bool(completion.reasoning)
+        or (completion.usage is not None and completion.usage.completion_tokens > 0)
     )
 
 
