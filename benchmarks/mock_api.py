@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import click
 
-FAULTS = ("429", "429-after", "500", "drop", "cut", "garbage", "empty", "error")
+FAULTS = ("429", "429-after", "500", "drop", "cut", "garbage", "empty", "null", "error")
 """What is drawn from; ``hang`` and ``trickle`` need a time-out, and are asked for by name alone."""
 KEY = "sk-right"
 
@@ -153,6 +153,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(b"<html>Bad gateway \x1b[31m</html>")
         elif fault == "empty":
             self.answer({"choices": []})
+        elif fault == "null":
+            self.answer({"choices": [{"message": {"content": None}, "finish_reason": "stop"}]})
         elif fault == "error":
             self.answer({"error": {"message": "the provider is overloaded", "code": 502}})
         else:

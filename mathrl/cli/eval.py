@@ -23,7 +23,7 @@ from mathrl.cli.eval_engine import (
     split_options,
     usage_notes,
 )
-from mathrl.cli.eval_preset import preset_notes, preset_option
+from mathrl.cli.eval_preset import preset_engine, preset_notes, preset_option
 from mathrl.cli.eval_source import HARNESS_PREFIX, LM_EVAL, EvalSource, open_source
 from mathrl.cli.eval_view import EvalView
 from mathrl.errors import ConfigError
@@ -139,6 +139,7 @@ class EvalOptions:
             self,
             task=f"{HARNESS_PREFIX}{task.name}" if self.is_harness else self.task,
             engine=kind,
+            engine_options=preset_engine(self, kind),
             data=self.data or task.data,
             question_column=self.question_column or columns[0] or None,
             answer_column=self.answer_column or columns[1] or None,

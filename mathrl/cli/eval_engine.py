@@ -113,7 +113,7 @@ OPTIONS = (
     click.option(
         "--endpoint",
         type=click.Choice(["chat", "completions"]),
-        help="Send an API messages or rendered text. [default: chat]",
+        help="Send an API messages or rendered text. [default: chat; completions with --as]",
     ),
     click.option("--api-key-env", help="Environment variable that holds the key. [default: none]"),
     click.option(

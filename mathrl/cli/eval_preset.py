@@ -1,5 +1,6 @@
 """``mathrl eval --as NAME``: the prompt, the limits and the grading rule of another project."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from mathrl.errors import ConfigError
 
 if TYPE_CHECKING:
     from mathrl.cli.eval import EvalOptions
+    from mathrl.cli.eval_engine import EngineKind, EngineOptions
     from mathrl.evals import Task
 
 preset_option = click.option(
@@ -35,6 +37,17 @@ def with_preset(task: "Task", options: "EvalOptions") -> "Task":
     preset = get_preset(options.preset, task.name)
     _check_alone(options)
     return preset.apply(task)
+
+
+def preset_engine(options: "EvalOptions", kind: "EngineKind") -> "EngineOptions":
+    """The engines' options as a preset needs them, unchanged without one.
+
+    Every preset writes the roles itself, so an API is sent text: around messages it would put a
+    chat template of its own, and the preset's hash would stand for a prompt that nobody read.
+    """
+    if options.preset is None or kind != "api":
+        return options.engine_options
+    return replace(options.engine_options, endpoint="completions")
 
 
 def preset_facts(preset: str | None, task: "Task") -> dict[str, Any]:
@@ -74,3 +87,8 @@ def _check_alone(options: "EvalOptions") -> None:
     for name, value in given.items():
         if value:
             raise ConfigError(f"--as {options.preset} sets what {name} sets: leave one of them out")
+    if options.engine_options.endpoint == "chat":
+        raise ConfigError(
+            f"--as {options.preset} writes the roles itself, and --endpoint chat puts the API's "
+            "own chat template around them: leave --endpoint out"
+        )

@@ -31,6 +31,7 @@ from mathrl.engines.wire import (
     NoCompletion,
     body,
     error_words,
+    printable,
     read_completion,
 )
 from mathrl.errors import ConfigError, EngineError
@@ -249,7 +250,7 @@ class ApiEngine:
             if dialect.without(told) != dialect:
                 self.dialect = self.dialect.without(told)
                 return None
-        self._raise(response, code, message, request)
+        self._raise(response, code, self._told(message), request)
 
     async def _posted(
         self, client: httpx2.AsyncClient, asked: Mapping[str, Any]
@@ -268,23 +269,22 @@ class ApiEngine:
                             raise Fault(f"with an answer over {MAX_ANSWER_BYTES >> 20} MiB")
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             if not self._has_answered:
-                why = str(error) or type(error).__name__
+                why = self._told(str(error)) or type(error).__name__
                 raise self._error(f"cannot be reached ({why}): is --base-url right?") from None
-            raise Fault(f"as it could not be reached ({error})") from None
+            raise Fault(f"as it could not be reached ({self._told(str(error))})") from None
         except (TimeoutError, httpx2.TimeoutException):
             raise Fault(f"without a whole answer in {self.config.timeout_s:g} s") from None
         except (httpx2.TransportError, httpx2.DecodingError) as error:
-            raise Fault(f"with a broken answer ({type(error).__name__}: {error})") from None
+            why = f"{type(error).__name__}: {self._told(str(error))}"
+            raise Fault(f"with a broken answer ({why})") from None
         self._has_answered = True
-        if self._key:  # an API may repeat it in what it says
-            data = data.replace(self._key.encode(), b"***")
         return response, bytes(data)
 
     def _taken(self, data: bytes) -> Completion:
         try:
             completion = read_completion(data)
         except NoCompletion as fault:
-            raise Fault(f"with {fault}") from None
+            raise Fault(f"with {self._told(str(fault))}") from None
         if completion.usage is not None:
             self.usage += completion.usage
             tokens = completion.usage.prompt_tokens + completion.usage.completion_tokens
@@ -323,6 +323,13 @@ class ApiEngine:
         if wait_s > LONGEST_HOLD_S:
             raise self._error(f"wants to be asked again in {wait_s:.0f} s, and not before")
         self._pace.hold(wait_s)
+
+    def _told(self, text: str) -> str:
+        """What a server says, fit to be shown: the key goes before a cut could leave half of it.
+
+        A completion is never changed so: a key such as ``0`` stands in many.
+        """
+        return printable(text.replace(self._key, "***") if self._key else text)
 
     def _error(self, what: str) -> EngineError:
         return EngineError(f"{self._url} {what}")

@@ -85,7 +85,7 @@ def retry_after_s(header: str | None, now: datetime | None = None) -> float | No
     except ValueError:
         try:
             date = parsedate_to_datetime(header)
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter for a time zone of many digits
             return None
         aware = date if date.tzinfo else date.replace(tzinfo=UTC)
         wait_s = (aware - (now or datetime.now(UTC))).total_seconds()

@@ -30,11 +30,15 @@ FINISH_REASONS: dict[str, FinishReason] = {
     "length": "length",
     "content_filter": "content_filter",
 }
+CALLS = ("tool_calls", "function_call")
+"""What a message may hold in place of content."""
 GIVEN_UP = ("error", "abort")
 """Finish reasons of a completion that its server did not bring to an end."""
 SPENT = ("insufficient_quota", "credit_balance", "billing", "spend_limit")
 """Words in the code of a 429 that no waiting helps."""
 TOLD_CHARACTERS = 300
+MAX_TOKENS = 10**9
+"""No request takes more; a count above it counts as this, so that sums stay within a float."""
 
 
 class NoCompletion(Exception):
@@ -89,31 +93,44 @@ def read_completion(data: bytes) -> Completion:
     """Read the answer to one request.
 
     Raises:
-        NoCompletion: It is damaged, an error, or something else.
+        NoCompletion: It is damaged, an error, or something else; the message repeats it whole.
     """
     try:
         answer = json.loads(data)
     except (ValueError, RecursionError):
-        raise NoCompletion(f"no JSON: {printable(data.decode(errors='replace'))!r}") from None
+        raise NoCompletion(f"no JSON: {data.decode(errors='replace')!r}") from None
     if isinstance(answer, dict) and answer.get("error"):
-        raise NoCompletion(f"an error: {printable(json.dumps(answer['error']))}")
+        raise NoCompletion(f"an error: {json.dumps(answer['error'])}")
     try:
         choice = answer["choices"][0]
         reason = choice.get("finish_reason")
         said = choice["message"] if "message" in choice else {"content": choice["text"]}
-        text = said["content"]
+        text = said.get("content")  # some servers leave out what is null
         reasoning = said.get("reasoning_content") or said.get("reasoning")
+        is_call = any(said.get(part) for part in CALLS)
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise NoCompletion(f"no choice: {printable(json.dumps(answer))}") from None
+        raise NoCompletion(f"no choice: {json.dumps(answer)}") from None
     if reason in GIVEN_UP:
         raise NoCompletion(f"a completion that was given up ({reason})")
     if not isinstance(text, str | None):
-        raise NoCompletion(f"content that is no text: {printable(json.dumps(text))}")
-    return Completion(
-        text=text or "",  # null: filtered, or cut while it was reasoning
+        raise NoCompletion(f"content that is no text: {json.dumps(text)}")
+    completion = Completion(
+        text=text or "",
         finish_reason=FINISH_REASONS.get(reason) if isinstance(reason, str) else None,
         reasoning=reasoning if isinstance(reasoning, str) else None,
         usage=_usage(answer.get("usage")),
+    )
+    if text is None and not (is_call or _explains_silence(completion)):
+        raise NoCompletion("null for content, and nothing that says why")
+    return completion
+
+
+def _explains_silence(completion: Completion) -> bool:
+    """A text may be missing as it was withheld, cut, only reasoning, or over with one token."""
+    return (
+        completion.finish_reason in ("length", "content_filter")
+        or bool(completion.reasoning)
+        or (completion.usage is not None and completion.usage.completion_tokens > 0)
     )
 
 
@@ -133,27 +150,29 @@ def _usage(counted: object) -> Usage | None:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    if isinstance(value, bool) or not isinstance(value, int):
+        return 0
+    return min(max(0, value), MAX_TOKENS)
 
 
 def error_words(data: bytes) -> tuple[str, str]:
     """The code and the message of an error, in whatever form an API gives them.
 
     Returns:
-        ``(code, message)``; the code is empty where there is none.
+        ``(code, message)`` as they came; the code is empty where there is none.
     """
     text = data.decode(errors="replace")
     try:
         error = json.loads(text)
     except (ValueError, RecursionError):
-        return "", printable(text)
+        return "", text
     if isinstance(error, dict):
         error = error.get("error") or error
     if not isinstance(error, dict):
-        return "", printable(str(error))
+        return "", str(error)
     code = f"{error.get('code') or ''} {error.get('type') or ''}".strip()
     message = error.get("message") or error.get("detail") or text
-    return code, printable(message if isinstance(message, str) else json.dumps(message))
+    return code, message if isinstance(message, str) else json.dumps(message)
 
 
 def printable(text: str) -> str:

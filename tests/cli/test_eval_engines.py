@@ -17,6 +17,7 @@ from benchmarks.mock_api import KEY, MockApi
 from mathrl.cli import group
 from mathrl.cli.eval_engine import EngineOptions
 from mathrl.errors import ConfigError, EngineError
+from mathrl.evals.presets import PRESETS
 from mathrl.policy import load_policy
 from tests.engines.fake_server import FakeServer
 
@@ -80,6 +81,20 @@ def test_the_messages_are_what_is_hashed(mathrl: Callable[[str], Result], api: M
     assert len(hashes) == 3 * 3
     assert len(api.asked) == 3 * 6
     assert api.asked[-1]["messages"][0] == {"role": "system", "content": "Brief."}
+
+
+def test_a_preset_is_sent_as_the_text_that_its_hash_covers(
+    mathrl: Callable[[str], Result], api: MockApi
+) -> None:
+    row = {"id": "p0", "problem": "What is 2 + 3?", "answer": "5"}
+    Path("problems.jsonl").write_text(json.dumps(row) + "\n")
+    done = mathrl("--task gsm8k --data problems.jsonl --as qwen")
+    assert done.exit_code == 0, done.output
+    expected = PRESETS["qwen", "gsm8k"].template.replace("{prompt}", "What is 2 + 3?")
+    assert [body.get("prompt") for body in api.asked] == [expected] * 2
+    assert not any("messages" in body for body in api.asked)
+    config = tomllib.loads(Path("run/config.toml").read_text())
+    assert config["engine_options"]["endpoint"] == "completions"
 
 
 def test_few_shot_examples_are_turns(mathrl: Callable[[str], Result], api: MockApi) -> None:
@@ -204,6 +219,10 @@ def test_options_name_the_engine(options: dict[str, object], kind: str) -> None:
         ("--base-url http://a/v1 --api-field n", "--api-field must be KEY=VALUE"),
         ("--base-url http://a/v1 --api-field n=4", "n follow from a run's own options"),
         ("--base-url a", "base_url must be like https://host/v1"),
+        (
+            "--base-url http://a/v1 --task gsm8k --as qwen --endpoint chat",
+            "--as qwen writes the roles itself",
+        ),
         ("--engine api --completions c.jsonl", "leave --engine api out"),
         ("--base-url http://a/v1 --completions c.jsonl", "not to --engine recorded"),
     ],

@@ -144,6 +144,22 @@ def test_a_retry_after_of_hours_ends_the_run(api, open_engine, clock):
     assert clock.slept == []
 
 
+def test_a_retry_after_of_no_time_is_waited_for_as_if_absent(api, open_engine):
+    api.faults = ["429-Mon, 01 Jan 2024 00:00:00 +99999999999999"]
+    engine, asked = open_engine(), requests()
+    assert_right(sample(engine, asked), asked)
+    assert engine.num_retries == 1
+
+
+def test_a_count_of_no_sense_ends_no_run(api, clock):
+    api.change = lambda answer: answer | {"usage": {"prompt_tokens": 10**400}}
+    config = ApiConfig(base_url=api.url, model="mock")
+    pace = Pace(tokens_per_minute=10**6, clock=clock, sleep=clock.sleep)
+    engine, asked = ApiEngine(config, pace=pace), requests()
+    assert_right(sample(engine, asked), asked)
+    assert engine.usage == Usage(prompt_tokens=12 * 10**9)
+
+
 def test_a_storm_of_faults_changes_no_completion(api, open_engine):
     api.draw_fault = drawn_faults(0.5, seed=1)
     engine, asked = open_engine(max_retries=50), requests(problems=10)
@@ -196,6 +212,64 @@ def test_a_key_is_sent_and_never_told(api, open_engine, monkeypatch):
         sample(engine, asked)
     assert "sk-wrong" not in str(caught.value)  # though the API repeats it
     assert "sk-wrong" not in repr(engine.config) + engine.fingerprint
+
+
+@pytest.mark.parametrize("key", ["0", "1", "EMPTY", "makes", "message", '"'])
+def test_a_key_changes_no_completion(api, open_engine, monkeypatch, key):
+    monkeypatch.setenv("SOME_KEY", key)
+    api.change = lambda answer: answer | {"padding": f"{key} and 10"}
+    engine, asked = open_engine(key_variable="SOME_KEY", max_retries=0), requests()
+    assert_right(sample(engine, asked), asked)  # such as "That makes\n#### 10"
+    assert engine.usage == Usage(prompt_tokens=3 * 12, completion_tokens=10 * 12)
+
+
+@pytest.mark.parametrize("key", ["0", "EMPTY", "content_filter"])
+def test_a_key_damages_no_refusal(api, open_engine, monkeypatch, key):
+    def filtered(self, asked):
+        error = {"message": f"{key} {key}", "param": 0, "code": "content_filter"}
+        self.answer({"error": error}, 400)
+
+    monkeypatch.setattr("benchmarks.mock_api.Handler.respond", filtered)
+    monkeypatch.setenv("SOME_KEY", key)
+    [found] = sample(open_engine(key_variable="SOME_KEY"), requests(1, 1))
+    assert found.finish_reason == "content_filter"
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"<html>%s</html>", 200),
+        (b'{"error": "%s"}', 200),
+        (b'{"choices": "%s"}', 200),
+        (b'{"choices": [{"text": ["%s"]}]}', 200),
+        (b'{"error": {"message": "%s"}}', 500),
+        (b"\x1b[31m%s\n", 400),
+        (b"x" * 290 + b"%s", 400),  # a cut at 300 characters must not leave the first half
+    ],
+)
+def test_a_key_is_in_no_words_of_a_server(api, open_engine, monkeypatch, data, status):
+    key = "sk-0123456789abcdef"
+
+    def repeating(self, asked):
+        self.answer(data % key.encode(), status)
+
+    monkeypatch.setattr("benchmarks.mock_api.Handler.respond", repeating)
+    monkeypatch.setenv("SOME_KEY", key)
+    with pytest.raises(EngineError, match=r"\*\*\*") as caught:
+        sample(open_engine(key_variable="SOME_KEY", max_retries=0), requests(1, 1))
+    assert "sk-0" not in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_a_key_is_in_no_words_of_a_broken_answer(api, open_engine, monkeypatch):
+    def broken(self, asked):
+        self.wfile.write(b"no status: sk-0123\r\n\r\n")
+
+    monkeypatch.setattr("benchmarks.mock_api.Handler.respond", broken)
+    monkeypatch.setenv("SOME_KEY", "sk-0123")
+    with pytest.raises(EngineError, match=r"broken answer .*\*\*\*") as caught:
+        sample(open_engine(key_variable="SOME_KEY", max_retries=0), requests(1, 1))
+    assert "sk-0123" not in str(caught.value)
 
 
 def test_without_a_key_none_is_sent(api, open_engine, monkeypatch):

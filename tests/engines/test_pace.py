@@ -109,6 +109,9 @@ def test_jitter_takes_off_up_to_a_half():
         ("nan", None),
         ("inf", None),
         ("soon", None),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999", None),
+        ("Mon, 01 Jan 2024 00:00:00 +9900", None),
+        ("9" * 500, None),
         ("", None),
     ],
 )

@@ -114,6 +114,45 @@ def test_cut_while_reasoning_is_an_empty_text():
 
 
 @pytest.mark.parametrize(
+    ("said", "reason", "num_tokens"),
+    [
+        ({}, "length", 0),
+        ({}, "content_filter", 0),
+        ({"reasoning": "two"}, "stop", 0),
+        ({"tool_calls": [{"id": "c"}]}, "tool_calls", 0),
+        ({"function_call": {"name": "add"}}, "stop", 0),
+        ({}, "stop", 1),  # the model's first token was its last
+    ],
+)
+def test_null_is_an_empty_text_where_something_says_why(said, reason, num_tokens):
+    usage = {"completion_tokens": num_tokens}
+    for message in (said, {"content": None, **said}):
+        choice = {"message": message, "finish_reason": reason}
+        data = json.dumps({"choices": [choice], "usage": usage}).encode()
+        assert read_completion(data).text == ""
+
+
+@pytest.mark.parametrize("reason", ["stop", None, "of its own making"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"message": {}},
+        {"message": {"content": None}},
+        {"message": {"content": None, "reasoning": "", "tool_calls": []}},
+        {"text": None},
+    ],
+)
+def test_null_without_a_reason_is_no_completion(said, reason):
+    with pytest.raises(NoCompletion, match="null for content, and nothing that says why"):
+        read_completion(answer(**said, finish_reason=reason))
+
+
+def test_an_empty_text_is_a_completion():
+    found = read_completion(answer(message={"content": ""}, finish_reason="stop"))
+    assert (found.text, found.finish_reason) == ("", "stop")
+
+
+@pytest.mark.parametrize(
     ("counted", "expected"),
     [
         (
@@ -129,6 +168,11 @@ def test_cut_while_reasoning_is_an_empty_text():
             Usage(prompt_tokens=5, completion_tokens=30),
         ),
         ({"prompt_tokens": "many"}, None),
+        ({"prompt_tokens": True, "completion_tokens": -3}, None),
+        (
+            {"prompt_tokens": 10**400, "completion_tokens": 10**9 - 1},
+            Usage(prompt_tokens=10**9, completion_tokens=10**9 - 1),
+        ),
         (None, None),
         ([], None),
     ],
@@ -147,7 +191,7 @@ def test_cost_by_hand():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"<html>\x1b[31mno", r"no JSON: '<html> \[31mno'"),
+        (b"<html>\x1b[31mno", r"no JSON: '<html>\\x1b\[31mno'"),
         (b"", "no JSON"),
         (b"[" * 100_000, "no JSON"),
         (b"null", "no choice: null"),
