@@ -87,8 +87,6 @@ class EvalOptions:
             raise ConfigError("--engine recorded needs --completions FILE")
         if self.engine not in (None, "recorded") and self.completions is not None:
             raise ConfigError(f"--completions replays a file; leave --engine {self.engine} out")
-        if self.completions is not None and self.model is not None:
-            raise ConfigError("--completions replays a file: leave --model out")
         if self.completions is None and (self.verdicts == "recorded" or self.reward_column):
             raise ConfigError("--verdicts recorded and --reward-column need --completions FILE")
         for k in self.k:
@@ -118,6 +116,8 @@ class EvalOptions:
                 "arithmetic only"
             )
         kind = self.engine_options.kind("recorded" if is_recorded else self.engine, self.model)
+        if is_recorded and self.model is not None:
+            raise ConfigError("--completions replays a file: leave --model out")
         if self.chat is not None and kind in ("api", "recorded"):
             raise ConfigError(
                 f"--chat is for models that are here, not for --engine {kind}: "
