@@ -1,7 +1,6 @@
 """TOML files and ``--set key=value`` into frozen dataclasses; what is unknown is an error."""
 
 import dataclasses
-import difflib
 import tomllib
 import types
 import typing
@@ -12,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import tomli_w
 
 from mathrl.errors import ConfigError
+from mathrl.nearest import did_you_mean
 
 T = TypeVar("T")
 
@@ -68,8 +68,7 @@ def build(cls: type[T], values: Mapping[str, Any], *, source: str, section: str 
     known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+            hint = did_you_mean(key, known) or f"known: {', '.join(known)}"
             raise ConfigError(f"{source}: unknown key {_path(section, key)!r}; {hint}")
     converted = {
         key: _convert(hints[key], value, source=source, key=_path(section, key))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mathrl.cli.choice import Choice
 from mathrl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _FORMAT_REWARDS = ("format", "gated_format")
 @click.argument("reward", metavar="PKG.MOD:FN")
 @click.option(
     "--convention",
-    type=click.Choice(["trl", "verl", "pair"]),
+    type=Choice(["trl", "verl", "pair"]),
     default="trl",
     show_default=True,
     help="f(completions, **columns); compute_score(data_source, solution_str, ground_truth, "
@@ -53,7 +54,7 @@ _FORMAT_REWARDS = ("format", "gated_format")
 )
 @click.option(
     "--component",
-    type=click.Choice(["accuracy", "format"]),
+    type=Choice(["accuracy", "format"]),
     help="What the function rewards.  [default: accuracy; format for our own format rewards]",
 )
 @click.option(
@@ -61,7 +62,7 @@ _FORMAT_REWARDS = ("format", "gated_format")
 )
 @click.option(
     "--answer-form",
-    type=click.Choice(["bare", "boxed", "dollar"]),
+    type=Choice(["bare", "boxed", "dollar"]),
     default="bare",
     show_default=True,
     help=r"How answers are given: 7, \boxed{7} or $7$.",

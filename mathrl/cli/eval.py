@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from mathrl.cli import INTERRUPTED
+from mathrl.cli.choice import Choice
 from mathrl.cli.eval_engine import (
     EngineKind,
     EngineOptions,
@@ -173,7 +174,7 @@ def _model_name(model: str | None) -> str:
 @click.option("--completion-column", help="Column of --completions with the text.")
 @click.option(
     "--verdicts",
-    type=click.Choice(["graded", "recorded"]),
+    type=Choice(["graded", "recorded"]),
     default="graded",
     show_default=True,
     help="Who says what is right: the grader, or the 'label' column of --completions.",
@@ -215,7 +216,7 @@ def _model_name(model: str | None) -> str:
 @click.option("--system", default="", help="System message.")
 @click.option(
     "--chat",
-    type=click.Choice(["auto", "on", "off"]),
+    type=Choice(["auto", "on", "off"]),
     help="The model's chat template: where it has one, always, or never. [default: the task's]",
 )
 @click.option(
