@@ -193,12 +193,9 @@ def _sentence(summary: "AuditSummary") -> str:
 
 
 def _table(summary: "AuditSummary") -> "Table":
-    from rich.table import Table
+    from mathrl.evals.display import bare_table
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("exploit", no_wrap=True)
-    for name in ("n", *COLUMNS, "slowest"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = bare_table("exploit", "n", *COLUMNS, "slowest")
     for tally in summary.exploits:
         table.add_row(tally.name, *_cells(tally, fine=("refused", "none")))
     table.add_row()
@@ -219,12 +216,10 @@ def _cells(tally: "Tally", *, fine: tuple[str, ...]) -> list[str]:
 
 def _listed(outcomes: "list[Outcome]") -> "Table":
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    from mathrl.evals.display import bare_table
+
+    table = bare_table("", "", "", text=(0, 1, 2))
     for one in _varied(outcomes)[:MAX_LISTED]:
         shown = ascii(one.row.completion[:EXCERPT]).replace("\\\\", "\\")[1:-1]
         dots = "…" if len(one.row.completion) > EXCERPT else ""
