@@ -74,10 +74,11 @@ def build(cls: type[T], values: Mapping[str, Any], *, source: str, section: str 
         key: _convert(hints[key], value, source=source, key=_path(section, key))
         for key, value in values.items()
     }
+    if missing := _missing(cls, values):
+        keys = " and ".join(repr(_path(section, key)) for key in missing)
+        raise ConfigError(f"{source}: no key {keys}")
     try:
         return cls(**converted)
-    except TypeError as error:
-        raise ConfigError(f"{source}: {section or 'top level'}: {error}") from error
     except ConfigError as error:  # what the dataclass refuses does not know its file
         raise ConfigError(f"{source}: {error}") from error
 
@@ -110,6 +111,18 @@ def _convert(hint: Any, value: Any, *, source: str, key: str) -> Any:
         wanted = {"int": "a whole number", "float": "a number", "str": "text", "bool": "a boolean"}
         raise ConfigError(f"{source}: {key} must be {wanted[hint.__name__]}, got {value!r}")
     return value
+
+
+def _missing(cls: type, values: Mapping[str, Any]) -> list[str]:
+    """The keys that a dataclass needs and that are not there."""
+    no_default = dataclasses.MISSING
+    return [
+        field.name
+        for field in dataclasses.fields(cls)
+        if field.default is no_default
+        and field.default_factory is no_default
+        and field.name not in values
+    ]
 
 
 def _parse_value(text: str) -> Any:

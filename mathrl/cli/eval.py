@@ -29,6 +29,7 @@ from mathrl.cli.eval_source import HARNESS_PREFIX, LM_EVAL, EvalSource, open_sou
 from mathrl.cli.eval_view import EvalView
 from mathrl.errors import ConfigError
 from mathrl.files import write_whole
+from mathrl.tables import FORMATS, read_rows
 
 if TYPE_CHECKING:
     from mathrl.engines import Engine
@@ -107,10 +108,12 @@ class EvalOptions:
 
         Raises:
             ConfigError: The task needs another model than the embedded one.
+            DataError: So it does, and its data is not a file that can be read.
         """
         task = source.task
         is_recorded = self.completions is not None
         if not is_recorded and self.model is None and task.name != "arithmetic":
+            self._check_data_file()
             raise ConfigError(
                 f"task {task.name} needs --model or --completions: the embedded policy does "
                 "arithmetic only"
@@ -144,6 +147,12 @@ class EvalOptions:
             template=template,
             out=self.out or f"runs/{task.name}-{name}",
         )
+
+    def _check_data_file(self) -> None:
+        """Tell the fault of a local ``--data`` too, before its problems are asked for."""
+        path = Path(self.data or "")
+        if self.data is not None and (path.suffix in FORMATS or path.exists()):
+            read_rows(path)
 
 
 def _model_name(model: str | None) -> str:
