@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mathrl.evals.bootstrap import MIN_CHANGED, RESAMPLES, SEED
 from mathrl.evals.compare import p_text
-from mathrl.evals.display import interval, percent
+from mathrl.evals.display import bare_table, interval, percent
 from mathrl.evals.run_comparison import ComparedRun, Side
 
 if TYPE_CHECKING:
@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 
 def run_table(runs: Sequence[ComparedRun]) -> "Table":
     """The runs of one task with their letters: the first one, then those compared with it."""
-    table = _table("", "run", "accuracy")
+    table = bare_table("", "run", "accuracy", text=(0, 1))
     for place, side in enumerate(_sides(runs)):
         table.add_row(_letter(place), side.run, percent(side.result.accuracy))
-    table.columns[1].justify = "left"
-    table.columns[1].overflow = "fold"
     return table
 
 
@@ -27,7 +25,7 @@ def difference_table(runs: Sequence[ComparedRun]) -> "Table":
     """Each run against the first one, in percent."""
     is_family = runs[0].num_tests > 1
     adjusted = ["p, Holm"] if is_family else []
-    table = _table("", "difference", "95 % interval", "p", *adjusted, "fixed / broken", "mde")
+    table = bare_table("", "difference", "95 % interval", "p", *adjusted, "fixed / broken", "mde")
     for place, run in enumerate(runs, start=1):
         found = run.comparison
         table.add_row(
@@ -43,8 +41,7 @@ def difference_table(runs: Sequence[ComparedRun]) -> "Table":
 
 def attribution_table(runs: Sequence[ComparedRun]) -> "Table | None":
     """What each difference consists of; None where no run has its samples."""
-    table = _table("", "of which", "difference", "95 % interval")
-    table.columns[1].justify = "left"
+    table = bare_table("", "of which", "difference", "95 % interval", text=(0, 1))
     for place, run in enumerate(runs, start=1):
         parts = run.attribution.parts if run.attribution else {}
         for index, (name, part) in enumerate(parts.items()):
@@ -93,12 +90,3 @@ def _letter(place: int) -> str:
 
 def _bare_p(p_value: float) -> str:
     return p_text(p_value).removeprefix("p ").removeprefix("= ")
-
-
-def _table(*names: str) -> "Table":
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for place, name in enumerate(names):
-        table.add_column(name, justify="right" if place else "left")
-    return table

@@ -1,7 +1,11 @@
 """Results as tables for a terminal; the commands print what is built here."""
 
+import os
+import sys
+import textwrap
+from collections.abc import Collection
 from math import isnan
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from mathrl.evals.results import EvalResult
 from mathrl.evals.stats import Interval
@@ -11,15 +15,58 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 FILE_WIDTH = 160
-"""Columns where the output is a file or a pipe: nothing is cut there."""
+"""Columns where the output is a file or a pipe and ``COLUMNS`` does not say."""
+
+
+class _Trimmed:
+    """Standard output without the blanks with which rich fills the lines of a table."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write("\n".join(line.rstrip(" ") for line in text.split("\n")))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stdout, name)
 
 
 def console() -> "Console":
-    """Where tables are printed: as wide as the terminal, or as a file needs."""
+    """Where tables are printed: as wide as the terminal or ``COLUMNS``, or as a file needs."""
     from rich.console import Console
 
-    is_terminal = Console().is_terminal
-    return Console(highlight=False, width=None if is_terminal else FILE_WIDTH)
+    screen = Console(file=cast(IO[str], _Trimmed()), highlight=False)
+    if not (screen.is_terminal or os.environ.get("COLUMNS", "").isdecimal()):
+        screen.width = FILE_WIDTH
+    return screen
+
+
+def wrapped(text: str, *, indent: str = "") -> str:
+    """Break a sentence between its words to fit the console; a path or a command stays whole.
+
+    Args:
+        text: Without line breaks.
+        indent: Stands before every line but the first.
+    """
+    return textwrap.fill(
+        text,
+        console().width,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def bare_table(*headings: str, text: Collection[int] = (0,)) -> "Table":
+    """A table without lines.
+
+    Args:
+        headings: One a column; none is shown where all are empty.
+        text: Places of the columns with words, which are on the left; figures are on the right.
+    """
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=any(headings))
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if place in text else "right", overflow="fold")
+    return table
 
 
 def percent(rate: float) -> str:
@@ -47,7 +94,7 @@ _CURVES = {
 
 def result_table(result: EvalResult) -> "Table":
     """What one evaluation found, in percent."""
-    table = _bare_table("", "%", "")
+    table = bare_table("", "%", "", text=(0, 2))
     spread = f"95 % interval {interval(result.ci95)}"
     table.add_row(
         "accuracy", percent(result.accuracy), f"{spread}, stderr {percent(result.stderr)}"
@@ -85,14 +132,3 @@ def result_notes(result: EvalResult) -> list[str]:
     if result.n_no_verdict:
         notes.append(f"{result.n_no_verdict} samples left out: their gold answer is not readable")
     return notes
-
-
-def _bare_table(first: str, *others: str) -> "Table":
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, show_header=bool(first))
-    table.add_column(first, overflow="fold")
-    for index, name in enumerate(others):
-        is_text = not first and index > 0
-        table.add_column(name, justify="left" if is_text else "right", no_wrap=not is_text)
-    return table

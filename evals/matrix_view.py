@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mathrl.evals.compare import p_text
-from mathrl.evals.display import interval, percent
+from mathrl.evals.display import bare_table, interval, percent
 from mathrl.evals.matrix import Matrix, MatrixComparison
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def matrix_table(matrix: Matrix) -> "Table":
     """One run, a row a rule, in percent."""
-    table = _table("rule", "accuracy", "stderr", "found", "samples")
+    table = bare_table("rule", "accuracy", "stderr", "found", "samples")
     for row in matrix.rows:
         table.add_row(
             row.rule.name,
@@ -38,26 +38,16 @@ def matrix_note(matrix: Matrix) -> str:
 
 
 def difference_table(comparison: MatrixComparison) -> "Table":
-    """Two runs, a row a rule, in points."""
-    table = _table("rule", "before", "after", "difference", "95 % interval", "p", "fixed / broken")
+    """Two runs, a row a rule, in points; fits 80 columns."""
+    table = bare_table("rule", "before", "after", "change", "95 % interval", "p", "fixed /\nbroken")
     for row in comparison.rows:
         table.add_row(
             row.rule.name,
             percent(row.before),
             percent(row.after),
-            f"{100 * row.paired.difference:+.2f} ± {percent(row.paired.stderr)}",
+            f"{100 * row.paired.difference:+.2f}",
             interval(row.paired.ci95, sign="+"),
             p_text(row.paired.p_value).removeprefix("p ").removeprefix("= "),
             f"{row.paired.fixed} / {row.paired.broken}",
         )
-    return table
-
-
-def _table(first: str, *others: str) -> "Table":
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column(first)
-    for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
     return table

@@ -14,7 +14,6 @@ Sources: deepseek-ai/DeepSeek-Math and QwenLM/Qwen2.5-Math, their ``evaluation``
 
 import json
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from mathrl.errors import ConfigError
@@ -27,11 +26,12 @@ from mathrl.evals.fewshot import (
     sha256,
 )
 from mathrl.evals.tasks import Task
+from mathrl.nearest import did_you_mean
 
 Family = Literal["gsm8k", "math"]
 FAMILIES: dict[str, Family] = {
     "gsm8k": "gsm8k",
-    "gsm8k_platinum": "gsm8k",
+    "gsm8k-platinum": "gsm8k",
     "math": "math",
     "math500": "math",
 }
@@ -177,8 +177,7 @@ def get_preset(name: str, task: str) -> Preset:
         ConfigError: There is no such preset, or none for this task.
     """
     if name not in PRESET_NAMES:
-        near = get_close_matches(name.lower(), PRESET_NAMES, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(PRESET_NAMES)}"
+        hint = did_you_mean(name, PRESET_NAMES) or f"there are {', '.join(PRESET_NAMES)}"
         raise ConfigError(f"no preset {name!r}: {hint}")
     family = FAMILIES.get(task)
     if family is None:

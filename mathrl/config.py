@@ -1,7 +1,6 @@
 """TOML files and ``--set key=value`` into frozen dataclasses; what is unknown is an error."""
 
 import dataclasses
-import difflib
 import tomllib
 import types
 import typing
@@ -12,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import tomli_w
 
 from mathrl.errors import ConfigError
+from mathrl.nearest import did_you_mean
 
 T = TypeVar("T")
 
@@ -68,17 +68,17 @@ def build(cls: type[T], values: Mapping[str, Any], *, source: str, section: str 
     known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+            hint = did_you_mean(key, known) or f"known: {', '.join(known)}"
             raise ConfigError(f"{source}: unknown key {_path(section, key)!r}; {hint}")
     converted = {
         key: _convert(hints[key], value, source=source, key=_path(section, key))
         for key, value in values.items()
     }
+    if missing := _missing(cls, values):
+        keys = " and ".join(repr(_path(section, key)) for key in missing)
+        raise ConfigError(f"{source}: no key {keys}")
     try:
         return cls(**converted)
-    except TypeError as error:
-        raise ConfigError(f"{source}: {section or 'top level'}: {error}") from error
     except ConfigError as error:  # what the dataclass refuses does not know its file
         raise ConfigError(f"{source}: {error}") from error
 
@@ -111,6 +111,18 @@ def _convert(hint: Any, value: Any, *, source: str, key: str) -> Any:
         wanted = {"int": "a whole number", "float": "a number", "str": "text", "bool": "a boolean"}
         raise ConfigError(f"{source}: {key} must be {wanted[hint.__name__]}, got {value!r}")
     return value
+
+
+def _missing(cls: type, values: Mapping[str, Any]) -> list[str]:
+    """The keys that a dataclass needs and that are not there."""
+    no_default = dataclasses.MISSING
+    return [
+        field.name
+        for field in dataclasses.fields(cls)
+        if field.default is no_default
+        and field.default_factory is no_default
+        and field.name not in values
+    ]
 
 
 def _parse_value(text: str) -> Any:

@@ -10,7 +10,6 @@ and ``level`` mean the same for every data set. JSONL and CSV are read line by l
 than the limit.
 """
 
-import difflib
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -20,6 +19,7 @@ from typing import Any, Literal, cast
 from mathrl.errors import DataError
 from mathrl.hub import KNOWN, HubDataset, hub_rows
 from mathrl.known_answers import known_answer, typed_answer
+from mathrl.nearest import did_you_mean
 from mathrl.schema import Problem
 from mathrl.tables import FORMATS, Row, choose_column, read_rows
 
@@ -137,8 +137,7 @@ def _check_encodable(text: str, column: str, place: str) -> None:
 
 
 def _suggest(name: str) -> str:
-    close = difflib.get_close_matches(name.lower(), ["arithmetic", *KNOWN], n=1)
     parts = {part for known in KNOWN.values() for part in known.parts}
     wholes = ", ".join(known for known in ["arithmetic", *KNOWN] if known not in parts)
-    hint = f"did you mean {close[0]}?" if close else f"known names are {wholes}."
+    hint = did_you_mean(name, ["arithmetic", *KNOWN]) or f"known names are {wholes}."
     return f"; {hint} A local file ends in {', '.join(FORMATS)}, a hub name is org/name"

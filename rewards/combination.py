@@ -4,7 +4,6 @@ The sum is weighted; on request each part is first standardised within its group
 weight is its share of the signal whatever the scale of its values.
 """
 
-import difflib
 import importlib
 import math
 import os
@@ -16,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from mathrl.errors import ConfigError, GradingError
+from mathrl.nearest import did_you_mean
 from mathrl.rewards.accuracy import accuracy_reward
 from mathrl.rewards.shaping import format_reward, gated, repetition_penalty
 from mathrl.rewards.weighted import Reward, WeightedReward, named
@@ -266,5 +266,5 @@ def _import(name: str) -> ModuleType:
 
 
 def _nearest(name: str, choices: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(choices), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    question = did_you_mean(name, choices)
+    return f"; {question}" if question else ""

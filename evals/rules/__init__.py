@@ -6,8 +6,6 @@ Each is the described behaviour of another project's evaluation, written anew: p
 code in a completion or a known answer is ever run. The toolkit's verdicts stay those of ``grade``.
 """
 
-from difflib import get_close_matches
-
 from mathrl.errors import ConfigError
 from mathrl.evals.rules.base import Rule, Verdict
 from mathrl.evals.rules.deepseek import DEEPSEEK, DEEPSEEK_FEW_SHOT
@@ -16,6 +14,7 @@ from mathrl.evals.rules.hendrycks import BOXED, HENDRYCKS
 from mathrl.evals.rules.minerva import MINERVA
 from mathrl.evals.rules.own import MATHRL
 from mathrl.evals.rules.qwen import QWEN
+from mathrl.nearest import did_you_mean
 
 __all__ = ["RULES", "Rule", "Verdict", "get_rule"]
 
@@ -44,6 +43,5 @@ def get_rule(name: str) -> Rule:
     """
     if name in RULES:
         return RULES[name]
-    near = get_close_matches(name.lower(), RULES)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(RULES)}"
+    hint = did_you_mean(name, RULES) or f"there are {', '.join(RULES)}"
     raise ConfigError(f"no grading rule {name!r}: {hint}")

@@ -1,6 +1,5 @@
 """Tasks: one file a benchmark, or a file of the user's own; ``mathrl tasks`` lists them."""
 
-from difflib import get_close_matches
 from pathlib import Path
 
 from mathrl.errors import ConfigError
@@ -22,6 +21,7 @@ from mathrl.evals.tasks import (
 )
 from mathrl.evals.tasks.base import Published, Task
 from mathrl.evals.tasks.files import TASK_FORMATS, read_task
+from mathrl.nearest import did_you_mean
 
 __all__ = ["TASKS", "Published", "Task", "get_task", "read_task"]
 
@@ -60,9 +60,8 @@ def get_task(name: str) -> Task:
     path = Path(name)
     if path.suffix in TASK_FORMATS:
         return read_task(path)
-    near = get_close_matches(name.lower(), TASKS)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    question = did_you_mean(name, TASKS)
     raise ConfigError(
-        f"no task {name!r}: {hint}`mathrl tasks` lists all, "
+        f"no task {name!r}: {question}{' ' if question else ''}`mathrl tasks` lists all, "
         f"a task of your own is a file ending in {', '.join(TASK_FORMATS)}"
     )

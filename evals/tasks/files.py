@@ -50,7 +50,8 @@ def _beside(path: Path, key: str, value: object) -> Mapping[str, str]:
 def _read_yaml(path: Path) -> dict[str, Any]:
     yaml = import_extra("yaml", f"reading {path}")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loader = type("Loader", (yaml.SafeLoader,), {"construct_mapping": _construct_once(yaml)})
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
@@ -59,6 +60,22 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a task is a list of `key: value` lines, got {values!r:.60}")
     return {str(key): value for key, value in values.items()}
+
+
+def _construct_once(yaml: Any) -> Callable[..., dict[Any, Any]]:
+    """What reads a mapping, and refuses a key that stands twice; YAML itself takes the last."""
+
+    def construct(loader: Any, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key.value, str) and key.value in seen:
+                message = f"the key {key.value!r} stands twice"
+                raise yaml.constructor.ConstructorError(None, None, message, key.start_mark)
+            seen.update([key.value] if isinstance(key.value, str) else [])
+        mapping: dict[Any, Any] = yaml.SafeLoader.construct_mapping(loader, node, deep)
+        return mapping
+
+    return construct
 
 
 TASK_FORMATS: Mapping[str, Callable[[Path], dict[str, Any]]] = {

@@ -12,6 +12,7 @@ import click
 
 import mathrl
 from mathrl.errors import MathrlError
+from mathrl.nearest import did_you_mean
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -46,6 +47,17 @@ class _LazyGroup(click.Group):
         module = importlib.import_module(f"mathrl.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:  # click knows no names that are not loaded yet
+            if question := did_you_mean(args[0], COMMANDS):
+                message = f"{error.message.removesuffix('.')}; {question}"
+                raise click.UsageError(message, ctx) from error
+            raise
 
 
 @click.group(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mathrl.cli.choice import Choice
 from mathrl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _FORMAT_REWARDS = ("format", "gated_format")
 @click.argument("reward", metavar="PKG.MOD:FN")
 @click.option(
     "--convention",
-    type=click.Choice(["trl", "verl", "pair"]),
+    type=Choice(["trl", "verl", "pair"]),
     default="trl",
     show_default=True,
     help="f(completions, **columns); compute_score(data_source, solution_str, ground_truth, "
@@ -53,7 +54,7 @@ _FORMAT_REWARDS = ("format", "gated_format")
 )
 @click.option(
     "--component",
-    type=click.Choice(["accuracy", "format"]),
+    type=Choice(["accuracy", "format"]),
     help="What the function rewards.  [default: accuracy; format for our own format rewards]",
 )
 @click.option(
@@ -61,7 +62,7 @@ _FORMAT_REWARDS = ("format", "gated_format")
 )
 @click.option(
     "--answer-form",
-    type=click.Choice(["bare", "boxed", "dollar"]),
+    type=Choice(["bare", "boxed", "dollar"]),
     default="bare",
     show_default=True,
     help=r"How answers are given: 7, \boxed{7} or $7$.",
@@ -192,12 +193,9 @@ def _sentence(summary: "AuditSummary") -> str:
 
 
 def _table(summary: "AuditSummary") -> "Table":
-    from rich.table import Table
+    from mathrl.evals.display import bare_table
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("exploit", no_wrap=True)
-    for name in ("n", *COLUMNS, "slowest"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = bare_table("exploit", "n", *COLUMNS, "slowest")
     for tally in summary.exploits:
         table.add_row(tally.name, *_cells(tally, fine=("refused", "none")))
     table.add_row()
@@ -218,12 +216,10 @@ def _cells(tally: "Tally", *, fine: tuple[str, ...]) -> list[str]:
 
 def _listed(outcomes: "list[Outcome]") -> "Table":
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    from mathrl.evals.display import bare_table
+
+    table = bare_table("", "", "", text=(0, 1, 2))
     for one in _varied(outcomes)[:MAX_LISTED]:
         shown = ascii(one.row.completion[:EXCERPT]).replace("\\\\", "\\")[1:-1]
         dots = "…" if len(one.row.completion) > EXCERPT else ""

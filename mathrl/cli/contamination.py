@@ -17,9 +17,12 @@ from mathrl.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.table import Table
+
     from mathrl.evals import ProblemOutcome
     from mathrl.evals.contamination import Overlap, SubsetAccuracy, TrainingRow
     from mathrl.schema import Problem
+    from mathrl.tables import Row
 
 SHOWN = 10
 """Contaminated problems that are listed on the screen."""
@@ -58,9 +61,11 @@ def command(
     accuracy is shown on the problems that each of these finds, and on all others.
     """
     from mathrl.evals.contamination import find_overlap
+    from mathrl.tables import read_rows
 
+    rows = read_rows(Path(train))  # looks at the file: a wrong one is told before a hub is asked
     target = _target(task, data, run)
-    overlap = find_overlap(_rows(Path(train), train_column), target.problems)
+    overlap = find_overlap(_training_rows(rows, train_column), target.problems)
     if not overlap.num_rows:
         raise DataError(f"{train} holds no rows")
     click.echo(_as_json(target, overlap)) if as_json else _print(train, target, overlap)
@@ -90,12 +95,12 @@ def _target(task: str | None, data: str | None, run: str | None) -> Target:
     )
 
 
-def _rows(path: Path, column: str | None) -> "Iterator[TrainingRow]":
+def _training_rows(rows: "Iterator[Row]", column: str | None) -> "Iterator[TrainingRow]":
     from mathrl.data import QUESTION_COLUMNS
     from mathrl.evals.contamination import TrainingRow
-    from mathrl.tables import choose_column, read_rows
+    from mathrl.tables import choose_column
 
-    for place, row in read_rows(path):
+    for place, row in rows:
         name = choose_column(row, column, (*QUESTION_COLUMNS, "text", "messages"), "train", place)
         own_id = "" if row.get("id") is None else f" (id {row['id']})"
         yield TrainingRow(place=f"{place}{own_id}", text=_text(row[name], name, place))
@@ -133,30 +138,41 @@ def _accuracies(
 
 
 def _print(train: str, target: Target, overlap: "Overlap") -> None:
-    from rich.table import Table
+    from mathrl.evals.display import console, wrapped
 
-    from mathrl.evals.contamination import CRITERIA
-    from mathrl.evals.display import console, percent
-
-    num_problems = len(overlap.problems)
-    click.echo(f"{target.task}: {num_problems} problems, {overlap.num_rows} rows in {train}\n")
-    accuracies = _accuracies(target, overlap)
-    table = Table(box=None, pad_edge=False)
-    for name in ("found by", "problems", "%", *_accuracy_headings(accuracies)):
-        table.add_column(name, justify="left" if name == "found by" else "right", no_wrap=True)
-    counts = {name: len(overlap.found(name)) for name in CRITERIA}
-    for name, count in {**counts, "any of these": len(overlap.contaminated)}.items():
-        cells = [_accuracy_cell(subset) for subset in accuracies.get(name, ())]
-        label = f"at least {name}" if name[0].isdigit() else name
-        table.add_row(label, str(count), percent(count / num_problems), *cells)
-    console().print(table)
+    title = f"{target.task}: {len(overlap.problems)} problems, {overlap.num_rows} rows in {train}"
+    click.echo(wrapped(title) + "\n")
+    console().print(_count_table(overlap))
+    if target.outcomes is not None:
+        click.echo()
+        console().print(_accuracy_table(target, overlap))
     if overlap.num_short:
         click.echo(f"\n{overlap.num_short} problems are shorter than 13 words: copies only")
-    _print_problems(overlap)
+    _print_problems(train, overlap)
 
 
-def _accuracy_headings(accuracies: object) -> tuple[str, ...]:
-    return ("accuracy on them", "accuracy on the others") if accuracies else ()
+def _count_table(overlap: "Overlap") -> "Table":
+    from mathrl.evals.contamination import CRITERIA
+    from mathrl.evals.display import bare_table, percent
+
+    table = bare_table("found by", "problems", "%")
+    counts = {name: len(overlap.found(name)) for name in CRITERIA}
+    for name, count in {**counts, "any of these": len(overlap.contaminated)}.items():
+        table.add_row(_label(name), str(count), percent(count / len(overlap.problems)))
+    return table
+
+
+def _accuracy_table(target: Target, overlap: "Overlap") -> "Table":
+    from mathrl.evals.display import bare_table
+
+    table = bare_table("found by", "accuracy on them", "accuracy on the others")
+    for name, subsets in _accuracies(target, overlap).items():
+        table.add_row(_label(name), *map(_accuracy_cell, subsets))
+    return table
+
+
+def _label(criterion: str) -> str:
+    return f"at least {criterion}" if criterion[0].isdigit() else criterion
 
 
 def _accuracy_cell(subset: "SubsetAccuracy | None") -> str:
@@ -167,7 +183,9 @@ def _accuracy_cell(subset: "SubsetAccuracy | None") -> str:
     return f"{percent(subset.accuracy)} ± {percent(subset.stderr)} (n = {subset.n_problems})"
 
 
-def _print_problems(overlap: "Overlap") -> None:
+def _print_problems(train: str, overlap: "Overlap") -> None:
+    from mathrl.evals.display import wrapped
+
     found = overlap.contaminated
     if not found:
         return
@@ -175,7 +193,9 @@ def _print_problems(overlap: "Overlap") -> None:
     for problem in found[:SHOWN]:
         best = problem.matches[0]
         shared = f"{problem.num_found} of {problem.num_ngrams} 13-grams"
-        click.echo(f"  {problem.problem_id}: {best.place}, {best.kind or 'in part'}, {shared}")
+        row = best.place.removeprefix(f"{Path(train)} ")  # the title names the file
+        line = f"  {problem.problem_id}: {row}, {best.kind or 'in part'}, {shared}"
+        click.echo(wrapped(line, indent="    "))
     if len(found) > SHOWN:
         click.echo(f"  and {len(found) - SHOWN} more: --json lists all, each with its rows")
 

@@ -225,14 +225,9 @@ def _figures(measured: Measured) -> dict[str, Any]:
 
 
 def _print(folder: Path, before: Measured, after: Measured, comparison: "Comparison") -> None:
-    from rich.table import Table
+    from mathrl.evals.display import bare_table, console, interval, percent
 
-    from mathrl.evals.display import console, interval, percent
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("%")
-    for name in ("before", "after", "difference"):
-        table.add_column(name, justify="right")
+    table = bare_table("%", "before", "after", "difference")
 
     def row(name: str, old: float, new: float) -> None:
         table.add_row(name, percent(old), percent(new), f"{100 * (new - old):+.2f}")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from mathrl.cli import INTERRUPTED
+from mathrl.cli.choice import Choice
 from mathrl.cli.eval_engine import (
     EngineKind,
     EngineOptions,
@@ -28,6 +29,7 @@ from mathrl.cli.eval_source import HARNESS_PREFIX, LM_EVAL, EvalSource, open_sou
 from mathrl.cli.eval_view import EvalView
 from mathrl.errors import ConfigError
 from mathrl.files import write_whole
+from mathrl.tables import FORMATS, read_rows
 
 if TYPE_CHECKING:
     from mathrl.engines import Engine
@@ -107,10 +109,12 @@ class EvalOptions:
 
         Raises:
             ConfigError: The task needs another model than the embedded one.
+            DataError: So it does, and its data is not a file that can be read.
         """
         task = source.task
         is_recorded = self.completions is not None
         if not is_recorded and self.model is None and task.name != "arithmetic":
+            self._check_data_file()
             raise ConfigError(
                 f"task {task.name} needs --model or --completions: the embedded policy does "
                 "arithmetic only"
@@ -153,6 +157,12 @@ class EvalOptions:
             out=self.out or f"runs/{task.name}-{name}",
         )
 
+    def _check_data_file(self) -> None:
+        """Tell the fault of a local ``--data`` too, before its problems are asked for."""
+        path = Path(self.data or "")
+        if self.data is not None and (path.suffix in FORMATS or path.exists()):
+            read_rows(path)
+
 
 def _model_name(model: str | None) -> str:
     """A short name that tells runs apart: every exported policy is a folder named ``policy``."""
@@ -182,7 +192,7 @@ def _model_name(model: str | None) -> str:
 @click.option("--completion-column", help="Column of --completions with the text.")
 @click.option(
     "--verdicts",
-    type=click.Choice(["graded", "recorded"]),
+    type=Choice(["graded", "recorded"]),
     default="graded",
     show_default=True,
     help="Who says what is right: the grader, or the 'label' column of --completions.",
@@ -224,7 +234,7 @@ def _model_name(model: str | None) -> str:
 @click.option("--system", default="", help="System message.")
 @click.option(
     "--chat",
-    type=click.Choice(["auto", "on", "off"]),
+    type=Choice(["auto", "on", "off"]),
     help="The model's chat template: where it has one, always, or never. [default: the task's]",
 )
 @click.option(

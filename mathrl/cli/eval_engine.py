@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from mathrl.cli.choice import Choice
 from mathrl.cli.eval_source import LM_EVAL, EvalSource
 from mathrl.errors import ConfigError
 
@@ -96,7 +97,7 @@ ABOVE_0 = click.FloatRange(min=0, min_open=True)
 OPTIONS = (
     click.option(
         "--engine",
-        type=click.Choice([*KINDS, LM_EVAL]),
+        type=Choice([*KINDS, LM_EVAL]),
         help="Who samples: this process, vLLM in it or served, an API, or a file; lm-eval: the "
         "default one, and --task is one of lm-eval's. "
         "[default: by the options that are given]",
@@ -106,13 +107,13 @@ OPTIONS = (
     ),
     click.option(
         "--dtype",
-        type=click.Choice(["auto", "float32", "bfloat16"]),
+        type=Choice(["auto", "float32", "bfloat16"]),
         help="Precision in which vLLM computes in this process. [default: auto, which is float32]",
     ),
     click.option("--base-url", help="OpenAI-compatible API, up to and with /v1."),
     click.option(
         "--endpoint",
-        type=click.Choice(["chat", "completions"]),
+        type=Choice(["chat", "completions"]),
         help="Send an API messages or rendered text. [default: chat; completions with --as]",
     ),
     click.option("--api-key-env", help="Environment variable that holds the key. [default: none]"),

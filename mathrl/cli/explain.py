@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mathrl.cli.choice import Choice
 from mathrl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--policy",
     "policy_name",
-    type=click.Choice(["eval", "reward"]),
+    type=Choice(["eval", "reward"]),
     default="eval",
     show_default=True,
     help="How strictly to read and compare.",

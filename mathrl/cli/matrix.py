@@ -86,16 +86,16 @@ def _entry(table: TaskMatrices) -> dict[str, Any]:
 
 
 def _print(tables: list[TaskMatrices]) -> None:
-    from mathrl.evals.display import console
+    from mathrl.evals.display import console, wrapped
     from mathrl.evals.matrix_view import difference_table, matrix_note, matrix_table
 
     for table in tables:
         for run, matrix in table.matrices.items():
             click.echo(f"{table.task}, {run}, in percent\n")
             console().print(matrix_table(matrix))
-            click.echo(f"\n{matrix_note(matrix)}\n")
+            click.echo("\n" + wrapped(matrix_note(matrix)) + "\n")
         if table.comparison is not None:
             click.echo(f"{table.task}, {' -> '.join(table.matrices)}, in points\n")
             console().print(difference_table(table.comparison))
             if (warning := table.comparison.warning()) is not None:
-                click.echo(f"\nwarning: {warning}")
+                click.echo("\n" + wrapped(f"warning: {warning}"))

@@ -7,7 +7,7 @@ import click
 from rich.table import Table
 
 from mathrl.cli.plan_eval import EvalPlan
-from mathrl.evals.display import console
+from mathrl.evals.display import bare_table, console
 from mathrl.evals.power import detectable_gain, problems_needed, samples_needed
 
 NEVER = "never"
@@ -101,7 +101,9 @@ def _problems(plan: EvalPlan) -> list[int]:
 
 
 def _samples_table(plan: EvalPlan) -> Table:
-    table = _table("", "problems", *(f"ω² = {variance:.3g}" for variance in plan.gain_variances))
+    table = bare_table(
+        "", "problems", *(f"ω² = {variance:.3g}" for variance in plan.gain_variances)
+    )
     for name, row in _samples(plan).items():
         counts = [NEVER if count is None else f"{count:,}" for count in row]
         table.add_row(name, f"{plan.sizes[name]:,}", *counts)
@@ -109,7 +111,7 @@ def _samples_table(plan: EvalPlan) -> Table:
 
 
 def _single_table(plan: EvalPlan) -> Table:
-    table = _table("", "problems", *(f"{100 * d:.3g} %" for d in plan.discordances))
+    table = bare_table("", "problems", *(f"{100 * d:.3g} %" for d in plan.discordances))
     for name, size in plan.sizes.items():
         gains = [
             100 * detectable_gain(size, variance_of_one=d, power=plan.power)
@@ -117,11 +119,4 @@ def _single_table(plan: EvalPlan) -> Table:
         ]
         table.add_row(name, f"{size:,}", *(f"{gain:.1f}" for gain in gains))
     table.add_row("problems needed", "", *(f"{count:,}" for count in _problems(plan)))
-    return table
-
-
-def _table(*names: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for place, name in enumerate(names):
-        table.add_column(name, justify="right" if place else "left")
     return table

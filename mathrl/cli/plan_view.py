@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from mathrl.evals.display import console
+from mathrl.evals.display import bare_table, console
 from mathrl.trainers.plan import ITEMS
 from mathrl.trainers.plan_advice import Attempt
 from mathrl.trainers.plan_report import TrainingPlan
@@ -76,7 +76,7 @@ def _attempt_record(attempt: Attempt) -> dict[str, Any]:
 
 def _memory_table(plan: TrainingPlan) -> Table:
     phases = plan.memory.phases
-    table = _table("GiB on each GPU", [HEADINGS[phase] for phase in phases])
+    table = bare_table("GiB on each GPU", *(HEADINGS[phase] for phase in phases))
     for item in ITEMS:
         cells = [phases[phase].get(item) for phase in phases]
         if any(cells):
@@ -90,7 +90,7 @@ def _memory_table(plan: TrainingPlan) -> Table:
 
 
 def _time_table(plan: TrainingPlan) -> Table:
-    table = _table("a step", ["PFLOP a GPU", "limit, s", "expected, s"])
+    table = bare_table("a step", "PFLOP a GPU", "limit, s", "expected, s")
     times = [(HEADINGS[phase], time) for phase, time in plan.time.items()]
     for name, time in times:
         table.add_row(
@@ -107,14 +107,6 @@ def _time_table(plan: TrainingPlan) -> Table:
         f"{_seconds(low)} - {_seconds(high)}",
         style="bold",
     )
-    return table
-
-
-def _table(title: str, headings: list[str]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column(title)
-    for heading in headings:
-        table.add_column(heading, justify="right")
     return table
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mathrl.cli import INTERRUPTED
+from mathrl.cli.choice import Choice
 from mathrl.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class ScoreOptions:
 )
 @click.option(
     "--policy",
-    type=click.Choice(["eval", "reward"]),
+    type=Choice(["eval", "reward"]),
     default="eval",
     show_default=True,
     help="eval reads what an honest model means; reward pays for one clear answer only.",

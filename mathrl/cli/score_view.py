@@ -128,16 +128,10 @@ def show_speed(speed: Speed) -> None:
 
 def _table(tally: Tally) -> "Table":
     """Accuracy with its interval, then the rate of every status and tier."""
-    from rich.table import Table
-
-    from mathrl.evals.display import interval, percent
+    from mathrl.evals.display import bare_table, interval, percent
     from mathrl.evals.stats import wilson_interval
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    table.add_column("checks", justify="right", no_wrap=True)
-    table.add_column("%", justify="right", no_wrap=True)
-    table.add_column("")
+    table = bare_table("", "checks", "%", "", text=(0, 3))
     if tally.graded:
         rate = tally.correct / tally.graded
         bounds = interval(wilson_interval(rate, tally.effective_size))

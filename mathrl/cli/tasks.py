@@ -33,11 +33,9 @@ def command(name: str | None) -> None:
 
 
 def _all_tasks(tasks: "list[Task]") -> "Table":
-    from rich.table import Table
+    from mathrl.evals.display import bare_table
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("task", "problems", "what", "licence"):
-        table.add_column(name, justify="right" if name == "problems" else "left")
+    table = bare_table("task", "problems", "what", "licence", text=(0, 2, 3))
     for task in tasks:
         table.add_row(task.name, str(task.size), task.about, task.licence)
     return table
@@ -45,11 +43,10 @@ def _all_tasks(tasks: "list[Task]") -> "Table":
 
 def _one_task(task: "Task") -> "Table":
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    from mathrl.evals.display import bare_table
+
+    table = bare_table("", "", text=(0, 1))
     for name, text in (
         ("problems", str(task.size) if task.size else "not said"),
         ("data", _where(task)),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mathrl.cli import INTERRUPTED
+from mathrl.cli.choice import Choice
 from mathrl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ if TYPE_CHECKING:
 @click.option("--template", help=r"Text around the question, with {prompt}; \n is a line break.")
 @click.option("--system", help="System message.")
 @click.option("--num-few-shot", type=int, help="Worked examples, taken from the front of --data.")
-@click.option(
-    "--engine", type=click.Choice(["local", "vllm"]), help="Who samples. [default: local]"
-)
+@click.option("--engine", type=Choice(["local", "vllm"]), help="Who samples. [default: local]")
 @click.option(
     "--engine-url",
     "engine_urls",

@@ -3,6 +3,7 @@
 mathrl verify runs/gsm8k-policy
 """
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 FAILED = 1
 """Exit code where something does not come out the same."""
+
+_FULL_HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{4,}\b")
 
 
 @click.command("verify")
@@ -61,12 +64,11 @@ def _data_checks(run: str, data: str) -> "list[Check]":
 
 
 def _print(checks: "list[Check]") -> None:
-    from rich.table import Table
+    from mathrl.evals.display import bare_table, console
 
-    from mathrl.evals.display import console
-
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = bare_table("", "", "", "", text=range(4))
     for check in checks:
         mark = "FAILED" if check.fault else "ok"
-        table.add_row(check.task, check.name, mark, check.fault or check.note)
+        note = _FULL_HASH.sub(r"\1", check.note)
+        table.add_row(check.task, check.name, mark, check.fault or note)
     console().print(table)

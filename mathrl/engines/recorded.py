@@ -102,7 +102,7 @@ class RecordedEngine:
             kind: ``bool`` or ``float``; CSV's text is read as either.
 
         Raises:
-            DataError: A row has no such value; names its place.
+            DataError: A row has no such column or value; names its place.
         """
         return {
             owner: [_value(recorded.row, name, kind) for recorded in samples]
@@ -177,6 +177,8 @@ def _has_question(texts: list[str], question: str) -> bool:
 def _value(row: Row, name: str, kind: type[_Value]) -> _Value:
     """A cell as a number or a truth value; ``true``, ``1`` and ``1.0`` are all true."""
     place, cells = row
+    if name not in cells:
+        raise DataError(f"{place}: no column {name!r}; it has {', '.join(cells)}")
     text = str(cells.get(name)).lower()
     try:
         number = float({"true": "1", "false": "0"}.get(text, text))

@@ -193,6 +193,16 @@ def test_the_prompt_of_ones_own_task(
     [
         ("eval --task gsm-8k", ConfigError, "did you mean gsm8k"),
         ("eval --task gsm8k", ConfigError, "needs --model or --completions"),
+        ("eval --task gsm8k --data problems.jsonl", ConfigError, "needs --model or --completions"),
+        ("eval --task gsm8k --data org/name", ConfigError, "needs --model or --completions"),
+        ("eval --task gsm8k --data nowhere.jsonl", DataError, "no such file: nowhere.jsonl"),
+        ("eval --task gsm8k --data .", DataError, ". is not a file ending in .jsonl"),
+        (
+            "eval --task gsm8k --data problems.jsonl --completions before.jsonl "
+            "--reward-column text",
+            DataError,
+            "before.jsonl line 1: no column 'text'; it has id, completion",
+        ),
         ("eval --task gsm8k --engine recorded --model m", ConfigError, "needs --completions FILE"),
         (
             "eval --task gsm8k --engine local --completions before.jsonl",

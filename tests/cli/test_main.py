@@ -68,7 +68,11 @@ def test_help_loads_nothing_heavy(name):
         ("eval", "Missing option '--task'"),
         ("eval --task arithmetic --model folder", "it has no config.json"),
         ("compare folder elsewhere", "folder/results.json: no such file"),
-        ("trian-grpo", "No such command 'trian-grpo'"),
+        ("trian-grpo", "No such command 'trian-grpo'; did you mean train-grpo?"),
+        ("zzz", "No such command 'zzz'. (see"),
+        ("--versoin", "No such option '--versoin'."),
+        ("eval --task gsm8k --engine vlm", "did you mean vllm?"),
+        ("eval --task gsm8k --engine zzz", "'recorded', 'lm-eval'. (see"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(here, capsys, words, message):

@@ -73,6 +73,31 @@ def test_two_runs_are_paired_and_warned_of(run: Run, capsys: pytest.CaptureFixtu
     assert "warning: the sign of the change depends on the rule" in printed
 
 
+def test_two_runs_fit_eighty_columns(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    capsys.readouterr()
+    assert run("matrix", "before", "after") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 and line == line.rstrip() for line in lines)
+    rows = [line.split() for line in lines if line.startswith("lm-eval-cot-strict")]
+    assert [len(row) for row in rows] == [5, 5, 11], "a row is a line"
+
+
+def test_verify_shows_the_start_of_a_hash(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mathrl.evals.verifiers import grader_fingerprint
+
+    monkeypatch.setenv("COLUMNS", "80")
+    capsys.readouterr()
+    assert run("verify", "before") == 0
+    printed = capsys.readouterr().out
+    assert f"eval, {grader_fingerprint()[:12]}\n" in printed
+    assert max(map(len, printed.splitlines())) <= 80
+
+
 def test_differences_as_json(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run("matrix", "before", "after", "--json", "--rule", "lm-eval-strict") == 0

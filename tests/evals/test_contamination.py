@@ -204,7 +204,7 @@ def test_the_command_lists_what_it_finds(files: Path) -> None:
     words = ("--train", f"{files}/train.jsonl", "--task", "gsm8k", "--data", f"{files}/test.jsonl")
     shown = run(*words)
     assert "gsm8k: 2 problems, 2 rows" in shown
-    assert f"leak: {files}/train.jsonl line 1 (id 7), same words, 2 of 2 13-grams" in shown
+    assert "leak: line 1 (id 7), same words, 2 of 2 13-grams" in shown
     entry = json.loads(run(*words, "--json"))
     assert entry["found"]["same words"] == entry["found"]["any of these"] == 1
     assert [problem["id"] for problem in entry["problems"]] == ["leak"]
@@ -246,6 +246,16 @@ def test_wrong_input_is_one_clear_error(
     outcome = CliRunner().invoke(command, [*given, *words])
     assert outcome.exception is not None
     assert message in str(outcome.exception)
+
+
+def test_a_missing_training_file_is_told_before_a_hub_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from mathrl.evals import problems
+
+    monkeypatch.setattr(problems, "load_task", lambda *_, **__: pytest.fail("asked for the task"))
+    outcome = CliRunner().invoke(command, ["--train", "nope", "--task", "gsm8k"])
+    assert "no such file: nope" in str(outcome.exception)
 
 
 def test_conversations_are_read_by_what_is_said(files: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mathrl.errors import ConfigError, MissingExtraError
-from mathrl.evals import fewshot, get_task
+from mathrl.evals import TASKS, fewshot, get_task
 from mathrl.evals.fewshot import DEEPSEEK_GSM8K, DEEPSEEK_MATH, LM_EVAL_GSM8K, LM_EVAL_MATH
-from mathrl.evals.presets import MARKER, PRESETS, Preset, get_preset
+from mathrl.evals.presets import FAMILIES, MARKER, PRESETS, Preset, get_preset
 from mathrl.evals.rules import RULES
 from mathrl.prompts import PromptBuilder
 from mathrl.schema import Problem
@@ -207,3 +207,8 @@ def test_without_lm_eval_the_install_command_is_named(monkeypatch: pytest.Monkey
     monkeypatch.setattr(util, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'mathrl\[lm-eval\]'"):
         PRESETS["lm-eval", "math"].apply(get_task("gsm8k"))
+
+
+def test_presets_are_for_tasks_that_there_are():
+    assert set(FAMILIES) <= set(TASKS)
+    assert get_preset("qwen", get_task("gsm8k-platinum").name).family == "gsm8k"

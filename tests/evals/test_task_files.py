@@ -114,7 +114,7 @@ GOOD = 'name = "mine"\ndata = "mine.jsonl"\n'
             GOOD + '[[published]]\nmodel = "m"\nprotocol = "p"\nsource = "s"\naccuracy = 82.87\n',
             "t.toml: published.accuracy must be from 0 to 1, got 82.87",
         ),
-        (GOOD + '[[published]]\nmodel = "m"\n', "t.toml: published: .*missing.*protocol"),
+        (GOOD + '[[published]]\nmodel = "m"\n', "t.toml: no key 'published.protocol' and "),
         (
             GOOD + "[[published]]\nacc = 1.0\n",
             "t.toml: unknown key 'published.acc'; known: model, protocol, acc",
@@ -139,6 +139,11 @@ def test_a_mistake_is_one_line_with_file_and_field(tmp_path: Path, text: str, me
         ("", "t.yaml: a task is a list of `key: value` lines, got None"),
         ("name: 2024\ndata: x", "t.yaml: name must be text, got 2024"),
         ("name: mine\ndata: x\n5: x", "t.yaml: unknown key '5'"),
+        ("name: mine\ndata: x\nname: x", "not valid YAML: the key 'name' stands twice.*line 3"),
+        (
+            "name: mine\ndata: x\npublished:\n  - {model: a, source: b, model: c}",
+            "the key 'model' stands twice.*line 4",
+        ),
         ("name: !!python/object/apply:os.getcwd []\ndata: x", "t.yaml is not valid YAML"),
     ],
 )
