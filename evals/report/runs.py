@@ -7,6 +7,7 @@ from typing import Any
 from mathrl.errors import ConfigError
 from mathrl.evals.report.page import Fact, Report, ReportTask
 from mathrl.evals.run import TaskRun, load_run
+from mathrl.evals.run_comparison import Side
 
 HEX_DIGITS = 12
 """Shown of a hash; enough to tell two apart."""
@@ -26,7 +27,7 @@ def load_report(folders: Sequence[str | Path]) -> Report:
     return Report(
         title=title,
         runs=labels,
-        tasks=tuple(_task(name, [run.get(name) for run in runs]) for name in names),
+        tasks=tuple(_task(name, labels, [run.get(name) for run in runs]) for name in names),
         commands=tuple(f"mathrl verify {label}" for label in labels),
         facts=tuple(fact for name in names for fact in _facts(name, runs, len(names) > 1)),
     )
@@ -45,11 +46,14 @@ def _labels(folders: Sequence[str | Path]) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def _task(name: str, runs: Sequence[TaskRun | None]) -> ReportTask:
+def _task(name: str, labels: Sequence[str], runs: Sequence[TaskRun | None]) -> ReportTask:
     problems = {i: problem for run in runs if run for i, problem in run.problems.items()}
     return ReportTask(
         title=name,
-        results=tuple(run.result if run else None for run in runs),
+        sides=tuple(
+            Side(run=label, result=run.result, details=run) if run else None
+            for label, run in zip(labels, runs, strict=True)
+        ),
         problems=problems,
     )
 
