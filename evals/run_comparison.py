@@ -19,18 +19,17 @@ from mathrl.evals.compare import Comparison, compare, few, paired_outcomes
 from mathrl.evals.results import EvalResult, load_results
 from mathrl.evals.run import TaskRun, load_run
 from mathrl.evals.settings import SettingsDifference, settings_difference
-from mathrl.evals.stats import Interval, holm
+from mathrl.evals.stats import CONFIDENCE, Interval, holm
 from mathrl.evals.verifiers import RecordedLabels
 from mathrl.manifest import MANIFEST_FILE
-from mathrl.schema import Problem
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)  # itself alone, so that it is a key
 class Side:
     """One run's evaluation of one task."""
 
     run: str
-    """The folder, as it was typed."""
+    """The folder, as it was typed; on a page its label."""
     result: EvalResult
     details: TaskRun | None = None
     """None where the folder has the figures alone, as a training run leaves them."""
@@ -55,6 +54,11 @@ class ComparedRun:
     """None where it is not known how one of them was asked."""
     notices: tuple[str, ...]
     """What a reader must know before trusting the difference."""
+
+    @property
+    def is_significant(self) -> bool:
+        """The test, adjusted for all of the same call, rejects "no difference" at 5 %."""
+        return self.p_holm < 1 - CONFIDENCE
 
     def verdict(self) -> str:
         """What the numbers allow to say, in one sentence."""
@@ -104,14 +108,30 @@ def compare_runs(folders: Sequence[str]) -> list[ComparedRun]:
         raise ConfigError(f"compare needs at least two run folders, got {len(folders)}")
     if len({Path(folder).resolve() for folder in folders}) < len(folders):
         raise ConfigError("compare got the same run folder twice")
-    base, *others = [read_sides(folder) for folder in folders]
+    return compare_sides({folder: read_sides(folder) for folder in folders})
+
+
+def compare_sides(runs: Mapping[str, Mapping[str, Side]]) -> list[ComparedRun]:
+    """Compare runs with the first one, on every task that both have.
+
+    Args:
+        runs: At least two; by name, the sides of each by task.
+
+    Returns:
+        Task by task in the order of the first run, and in each the other runs in their order.
+
+    Raises:
+        DataError: The runs do not share tasks and problems.
+    """
+    first, *_ = runs
+    base, *others = runs.values()
     compared = [
         _compare(base[task], other[task]) for task in base for other in others if task in other
     ]
     if not compared:
         theirs = dict.fromkeys(task for other in others for task in other)
         raise DataError(
-            f"{folders[0]} shares no task with the other runs: it has {', '.join(base)}, they "
+            f"{first} shares no task with the other runs: it has {', '.join(base)}, they "
             f"have {', '.join(theirs)}"
         )
     adjusted = holm([run.comparison.p_value for run in compared])
@@ -135,10 +155,30 @@ def read_sides(folder: str) -> dict[str, Side]:
     return {task: Side(run=folder, result=result) for task, result in load_results(folder).items()}
 
 
+def check_same_problems(base: Side, side: Side) -> None:
+    """Refuse ids that do not name the same problem in both runs.
+
+    Figures alone do not tell what was asked: where a side is no more than that, nothing is refused.
+
+    Raises:
+        DataError: An id has another question or answer in the other run.
+    """
+    if base.details is None or side.details is None:
+        return
+    old, new = base.details.problems, side.details.problems
+    for field, name in (("prompt", "question"), ("answer", "answer")):
+        changed = [i for i in old if i in new and getattr(old[i], field) != getattr(new[i], field)]
+        if changed:
+            raise DataError(
+                f"{side.run}: the {name} of {few(changed)} is not the one of {base.run}, so the "
+                "ids do not name the same problems: evaluate both runs on the same --data"
+            )
+
+
 def _compare(base: Side, side: Side) -> ComparedRun:
+    check_same_problems(base, side)
     settings = None
     if base.details is not None and side.details is not None:
-        _check_problems(base.run, base.details.problems, side.run, side.details.problems)
         settings = settings_difference(base.details, side.details)
     asked = settings and settings.notice(base.run, side.run)
     comparison = compare(base.result, side.result)
@@ -156,19 +196,6 @@ def _compare(base: Side, side: Side) -> ComparedRun:
             *_verifiers(base, side),
         ),
     )
-
-
-def _check_problems(
-    base: str, old: Mapping[str, Problem], run: str, new: Mapping[str, Problem]
-) -> None:
-    """Refuse ids that do not name the same problem in both runs."""
-    for field, name in (("prompt", "question"), ("answer", "answer")):
-        changed = [i for i in old if i in new and getattr(old[i], field) != getattr(new[i], field)]
-        if changed:
-            raise DataError(
-                f"{run}: the {name} of {few(changed)} is not the one of {base}, so the ids do not "
-                "name the same problems: evaluate both runs on the same --data"
-            )
 
 
 def _left_out(base: Side, side: Side, comparison: Comparison) -> list[str]:

@@ -16,8 +16,11 @@ def write_whole(path: Path, content: str | bytes) -> None:
         content: Bytes, or text that is written as UTF-8.
 
     Raises:
-        StorageError: The disk refused.
+        StorageError: The disk refused, or the path is a folder, a device or a pipe.
     """
+    # A new file would take the place of a device: /dev/full were an ordinary file from then on.
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise StorageError(f"{path}: cannot write (it is there already and is no regular file)")
     draft = path.with_name(f".draft-{os.getpid()}-{path.name}")  # a process has its own
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,9 @@ from mathrl.schema import Completion, Problem
 # two workers on two cores: threads of their own would only wait for each other
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# pytest-xdist gives its workers a width of its own; a test that minds the width sets it
+os.environ.pop("COLUMNS", None)
+
 Answer = Callable[[SampleRequest], str]
 
 

@@ -12,6 +12,8 @@ from math import ceil, floor, log2, log10
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 40, 12, 12, 40
 MAX_TICKS = 9
+DOT, RING = 3, 1.2
+"""Radius of the last line's markers; how much larger each earlier line's are."""
 NUM_COLORS = 6
 """Series that can be told apart; further ones begin again."""
 
@@ -86,7 +88,14 @@ def line_chart(
     shapes += [_band(line, y_at, index) for index, line in enumerate(placed)]
     shapes += [_line(line, y_at, index) for index, line in enumerate(placed)]
     shapes += [
-        _marker(x, y_at(point.y), index, _point_text(series[index].label, x_label, point))
+        _marker(
+            x,
+            y_at(point.y),
+            index,
+            # What is drawn later is smaller: of points in one place every colour is seen.
+            radius=DOT + RING * (len(placed) - 1 - index),
+            text=_point_text(series[index].label, x_label, point),
+        )
         for index, line in enumerate(placed)
         for x, point in line
     ]
@@ -170,11 +179,11 @@ def _line(line: Sequence[tuple[float, Point]], y_at: _Scale, index: int) -> str:
     return f'<polyline class="line c{index % NUM_COLORS}" points="{path}"/>'
 
 
-def _marker(x: float, y: float, index: int, text: str) -> str:
+def _marker(x: float, y: float, index: int, *, radius: float, text: str) -> str:
     at = f'cx="{x:.1f}" cy="{y:.1f}"'
     return (
-        f'<g><title>{escape(text)}</title><circle class="dot c{index % NUM_COLORS}" {at} r="3"/>'
-        f'<circle class="target" {at} r="9"/></g>'
+        f'<g><title>{escape(text)}</title><circle class="dot c{index % NUM_COLORS}" {at} '
+        f'r="{radius:.1f}"/><circle class="target" {at} r="9"/></g>'
     )
 
 

@@ -7,14 +7,14 @@ their hash, and nothing else, whatever a completion says.
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from mathrl.errors import MissingExtraError
-from mathrl.evals.compare import Comparison, compare, p_text
+from mathrl.evals.compare import Comparison, p_text
 from mathrl.evals.curves import Curve
 from mathrl.evals.display import interval, percent
 from mathrl.evals.report import figures, tables
@@ -22,7 +22,7 @@ from mathrl.evals.report.flips import Flip, pick_flips
 from mathrl.evals.report.heatmap import HeatMap, heat_maps
 from mathrl.evals.report.maths import FormulaBook
 from mathrl.evals.report.samples import SampleTask, cut, pack_samples
-from mathrl.evals.results import EvalResult
+from mathrl.evals.run_comparison import ComparedRun, Side, compare_sides
 from mathrl.evals.stats import Interval
 from mathrl.files import write_whole
 from mathrl.schema import Problem
@@ -33,14 +33,17 @@ class ReportTask:
     """One task as each run did it."""
 
     title: str
-    results: tuple[EvalResult | None, ...]
+    sides: tuple[Side | None, ...]
     """One a run, in the order of the runs; None where a run has not done the task."""
     problems: Mapping[str, Problem] = field(default_factory=dict)
     """By id; every problem of the results, where samples are shown."""
-    notices: tuple[str, ...] = ()
-    """What a reader must know before trusting the differences, a sentence each."""
     is_detailed: bool = True
     """Show curves, lengths and samples; off for a row in the table of accuracies only."""
+
+    @property
+    def done(self) -> list[Side]:
+        """The sides of the runs that did the task."""
+        return [side for side in self.sides if side is not None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,8 +93,8 @@ def write_report(path: str | Path, report: Report) -> None:
 
     Raises:
         MissingExtraError: jinja2 or latex2mathml is not installed.
-        DataError: Two runs of a task share no problem.
-        StorageError: The disk refused.
+        DataError: The runs do not share tasks and problems with the first.
+        StorageError: The disk refused, or the path is a folder, a device or a pipe.
     """
     write_whole(Path(path), render_report(report).encode("utf-8", "replace"))
 
@@ -101,7 +104,7 @@ def render_report(report: Report) -> str:
 
     Raises:
         MissingExtraError: jinja2 or latex2mathml is not installed.
-        DataError: Two runs of a task share no problem.
+        DataError: The runs do not share tasks and problems with the first.
     """
     try:
         from jinja2 import Environment, StrictUndefined
@@ -125,18 +128,18 @@ def render_report(report: Report) -> str:
     environment.globals.update(
         style=style, script=script, style_hash=_csp_hash(style), script_hash=_csp_hash(script)
     )
-    accuracies = [tables.accuracy_table(task.title, _done(report, task)) for task in report.tasks]
-    rows = [row for table in accuracies for row in table.rows]
-    comparisons = [row.comparison for row in rows if row.comparison]
-    zero = Interval(low=0, high=0)
+    compared = _compared(report)
+    accuracies = [tables.accuracy_table(t.title, t.done, compared) for t in report.tasks]
     # The examples come first, so that their formulas are converted whatever the samples hold.
     return environment.from_string(_template("report.html.j2")).render(
         report=report,
         accuracies=accuracies,
-        axis=tables.axis([row.result.ci95 for row in rows]),
-        difference_axis=tables.axis([zero, *(c.ci95 for c in comparisons)], lowest=-1.0),
+        headline=next((table for table in accuracies if table.compared), accuracies[0]),
+        num_tests=max((run.num_tests for run in compared.values()), default=0),
+        axis=tables.axis([row.result.ci95 for table in accuracies for row in table.rows]),
+        difference_axis=tables.axis([*_difference_bounds(compared.values())], lowest=-1.0),
         learning=figures.learning_curve(report.curves) if report.curves else None,
-        details=[_detail(task, _done(report, task)) for task in report.tasks if task.is_detailed],
+        details=[_detail(task, compared) for task in report.tasks if task.is_detailed],
         pack=lambda: pack_samples(report.runs, _sample_tasks(report), book),
         book=book,
     )
@@ -146,14 +149,28 @@ def _signed(rate: float, digits: int = 2) -> str:
     return f"{100 * rate:+.{digits}f}".replace("-", "−")
 
 
-def _done(report: Report, task: ReportTask) -> list[tuple[str, EvalResult]]:
-    pairs = zip(report.runs, task.results, strict=True)
-    return [(label, result) for label, result in pairs if result is not None]
+def _compared(report: Report) -> dict[Side, ComparedRun]:
+    """The differences to the first run, all tests of the page being one family."""
+    if len(report.runs) < 2:
+        return {}
+    runs = {
+        label: {task.title: side for task in report.tasks if (side := task.sides[place])}
+        for place, label in enumerate(report.runs)
+    }
+    return {run.side: run for run in compare_sides(runs)}
 
 
-def _detail(task: ReportTask, done: Sequence[tuple[str, EvalResult]]) -> _Detail:
+def _difference_bounds(compared: Iterable[ComparedRun]) -> Iterator[Interval]:
+    yield Interval(low=0, high=0)
+    for run in compared:
+        yield run.comparison.ci95
+        parts = run.attribution.parts.values() if run.attribution else ()
+        yield from (part.ci95 for part in parts if part.ci95)
+
+
+def _detail(task: ReportTask, compared: Mapping[Side, ComparedRun]) -> _Detail:
+    done = [(side.run, side.result) for side in task.done]
     results = [result for _, result in done]
-    (_, base), *others = done
     return _Detail(
         task=task.title,
         runs=tuple(label for label, _ in done),
@@ -166,15 +183,20 @@ def _detail(task: ReportTask, done: Sequence[tuple[str, EvalResult]]) -> _Detail
         statuses=tables.status_rows(results),
         cues=tables.cue_rows(results),
         flips=tuple(
-            (label, compare(base, result), pick_flips(task.problems, base, result))
-            for label, result in others
+            (side.run, run.comparison, pick_flips(task.problems, run.base.result, side.result))
+            for side in task.done
+            if (run := compared.get(side))
         ),
     )
 
 
 def _sample_tasks(report: Report) -> list[SampleTask]:
     return [
-        SampleTask(title=task.title, problems=task.problems, results=task.results)
+        SampleTask(
+            title=task.title,
+            problems=task.problems,
+            results=tuple(side.result if side else None for side in task.sides),
+        )
         for task in report.tasks
         if task.is_detailed
     ]

@@ -7,7 +7,7 @@ from typing import Any
 from mathrl.errors import ConfigError
 from mathrl.evals.report.page import Fact, Report, ReportTask
 from mathrl.evals.run import TaskRun, load_run
-from mathrl.evals.settings import settings_difference
+from mathrl.evals.run_comparison import Side
 
 HEX_DIGITS = 12
 """Shown of a hash; enough to tell two apart."""
@@ -50,21 +50,12 @@ def _task(name: str, labels: Sequence[str], runs: Sequence[TaskRun | None]) -> R
     problems = {i: problem for run in runs if run for i, problem in run.problems.items()}
     return ReportTask(
         title=name,
-        results=tuple(run.result if run else None for run in runs),
+        sides=tuple(
+            Side(run=label, result=run.result, details=run) if run else None
+            for label, run in zip(labels, runs, strict=True)
+        ),
         problems=problems,
-        notices=_notices([(label, run) for label, run in zip(labels, runs, strict=True) if run]),
     )
-
-
-def _notices(done: Sequence[tuple[str, TaskRun]]) -> tuple[str, ...]:
-    """Where the others were asked otherwise than the first run that did the task."""
-    (label, base), *others = done
-    found = [
-        settings.notice(label, other)
-        for other, run in others
-        if (settings := settings_difference(base, run))
-    ]
-    return tuple(notice for notice in found if notice)
 
 
 def _facts(name: str, runs: Sequence[Mapping[str, TaskRun]], is_one_of_many: bool) -> list[Fact]:

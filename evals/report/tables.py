@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mathrl.evals.compare import Comparison, compare
 from mathrl.evals.display import curve_label
 from mathrl.evals.results import EvalResult
+from mathrl.evals.run_comparison import ComparedRun, Side
 from mathrl.evals.stats import Interval
 
 
@@ -15,8 +15,8 @@ class AccuracyRow:
 
     run: str
     result: EvalResult
-    comparison: Comparison | None
-    """With the first run that did the task; None for that run itself."""
+    compared: ComparedRun | None
+    """With the first run; None for that run itself, and on a task that it has not done."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +25,11 @@ class AccuracyTable:
 
     task: str
     rows: tuple[AccuracyRow, ...]
+
+    @property
+    def compared(self) -> tuple[ComparedRun, ...]:
+        """The differences to the first run."""
+        return tuple(row.compared for row in self.rows if row.compared is not None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,22 +41,21 @@ class RateRow:
     intervals: tuple[Interval | None, ...] = ()
 
 
-def accuracy_table(task: str, results: Sequence[tuple[str, EvalResult]]) -> AccuracyTable:
-    """Every run against the first.
+def accuracy_table(
+    task: str, sides: Sequence[Side], compared: Mapping[Side, ComparedRun]
+) -> AccuracyTable:
+    """Every run, and its difference to the first where there is one.
 
-    Raises:
-        DataError: Two runs share no problem.
+    Args:
+        task: Its title.
+        sides: The runs that did the task.
+        compared: Of all tasks, by the side that is compared with the first run's.
     """
-    _, base = results[0]
     return AccuracyTable(
         task=task,
         rows=tuple(
-            AccuracyRow(
-                run=label,
-                result=result,
-                comparison=None if result is base else compare(base, result),
-            )
-            for label, result in results
+            AccuracyRow(run=side.run, result=side.result, compared=compared.get(side))
+            for side in sides
         ),
     )
 

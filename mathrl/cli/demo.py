@@ -166,6 +166,7 @@ def _save(
 ) -> None:
     from mathrl.evals.curves import Curve, CurvePoint, learning_curve_png
     from mathrl.evals.report import Fact, Report, ReportTask, write_report
+    from mathrl.evals.run_comparison import Side
     from mathrl.files import write_whole
     from mathrl.trainers.runlog import read_records
 
@@ -180,6 +181,10 @@ def _save(
         if record["kind"] == "eval"
     )
     curves = (Curve(label="held-out problems", points=points),)
+
+    def sides(old: "EvalResult", new: "EvalResult") -> tuple[Side, Side]:
+        return Side(run="before", result=old), Side(run="after", result=new)
+
     (folder / "learning_curve.png").write_bytes(learning_curve_png(curves))
     write_report(
         folder / "report.html",
@@ -188,14 +193,14 @@ def _save(
             runs=("before", "after"),
             tasks=(
                 ReportTask(
-                    title="one sample", results=(before.single, after.single), is_detailed=False
+                    title="one sample", sides=sides(before.single, after.single), is_detailed=False
                 ),
                 ReportTask(
-                    title="greedy", results=(before.greedy, after.greedy), is_detailed=False
+                    title="greedy", sides=sides(before.greedy, after.greedy), is_detailed=False
                 ),
                 ReportTask(
                     title=f"{NUM_SAMPLES} samples",
-                    results=(before.many, after.many),
+                    sides=sides(before.many, after.many),
                     problems={problem.id: problem for problem in _test_problems()},
                 ),
             ),

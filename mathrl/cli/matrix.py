@@ -53,6 +53,7 @@ def _tables(runs: tuple[str, ...], rules: "list[Rule]") -> list[TaskMatrices]:
     """A table for each task that every run has."""
     from mathrl.evals.matrix import compare_matrices, completions_of, grader_matrix
     from mathrl.evals.run import load_run
+    from mathrl.evals.run_comparison import Side, check_same_problems
 
     loaded = {run: load_run(run) for run in runs}
     first, *others = loaded.values()
@@ -61,6 +62,12 @@ def _tables(runs: tuple[str, ...], rules: "list[Rule]") -> list[TaskMatrices]:
         raise DataError(f"{runs[0]} and {runs[-1]} share no task")
     tables = []
     for task in tasks:
+        sides = [
+            Side(run=run, result=found[task].result, details=found[task])
+            for run, found in loaded.items()
+        ]
+        if len(sides) == 2:
+            check_same_problems(*sides)
         matrices = {
             run: grader_matrix(found[task].problems, completions_of(found[task].result), rules)
             for run, found in loaded.items()

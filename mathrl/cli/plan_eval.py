@@ -14,8 +14,8 @@ import click
 from mathrl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mathrl.evals import EvalResult
     from mathrl.evals.power import Pilot
+    from mathrl.evals.run_comparison import Side
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,15 +149,19 @@ def _sizes(task: str | None, problems: int | None) -> dict[str, int]:
 
 def _pilot(runs: tuple[str, ...], task: str | None) -> "Pilot":
     from mathrl.evals.power import measure_pilot
+    from mathrl.evals.run_comparison import check_same_problems
 
     if len(runs) > 2:
         raise ConfigError(f"a pilot is one run or a pair, got {len(runs)}")
     if len({Path(run).resolve() for run in runs}) < len(runs):
         raise ConfigError("--run got the same run folder twice")
-    return measure_pilot(*(_result(run, task) for run in runs))
+    sides = [_side(run, task) for run in runs]
+    if len(sides) == 2:
+        check_same_problems(*sides)
+    return measure_pilot(*(side.result for side in sides))
 
 
-def _result(run: str, task: str | None) -> "EvalResult":
+def _side(run: str, task: str | None) -> "Side":
     from mathrl.evals.run_comparison import read_sides
 
     sides = read_sides(run)
@@ -165,4 +169,4 @@ def _result(run: str, task: str | None) -> "EvalResult":
         raise ConfigError(f"{run} has {', '.join(sides)}: name one with --task")
     if task is not None and task not in sides:
         raise ConfigError(f"{run} has no task {task}, it has {', '.join(sides)}")
-    return sides[task or next(iter(sides))].result
+    return sides[task or next(iter(sides))]

@@ -19,7 +19,7 @@ TEXTS = {
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command in a folder with four runs of gsm8k and one of aime24."""
+    """Run a command in a folder with five runs of gsm8k, one on other questions, and aime24."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> int:
@@ -32,6 +32,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     for name, texts in TEXTS.items():
         record(run, name, "gsm8k", texts)
     record(run, "other", "aime24", TEXTS["before"])
+    problems = [{**problem, "problem": "Another question?"} for problem in problems]
+    write("problems.jsonl", problems)
+    record(run, "asked", "gsm8k", TEXTS["after"])
     return run
 
 
@@ -117,6 +120,7 @@ def test_differences_as_json(run: Run, capsys: pytest.CaptureFixture[str]) -> No
         (("before", "after", "other"), "one run folder or two, got 3"),
         (("before", "other"), "before and other share no task"),
         (("before", "apart"), "the two runs share no problem that rule mathrl can grade"),
+        (("before", "asked"), "asked: the question of p0, p1, p2 and 1 more is not the"),
         (("missing",), "missing: no run folder"),
         (("before", "--rule", "flexible"), "did you mean lm-eval-flexible"),
     ],

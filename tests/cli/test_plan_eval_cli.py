@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mathrl.cli import group
-from mathrl.errors import MathrlError
+from mathrl.errors import DataError, MathrlError
 
 Run = Callable[[str], Result]
 
@@ -27,11 +27,11 @@ def record(plan: Run, line: str) -> dict[str, Any]:
     return found
 
 
-def evaluated(name: str, words: list[str]) -> None:
+def evaluated(name: str, words: list[str], *, question: str = "What is") -> None:
     """A run folder of one word a problem, of a letter a sample: correct or wrong."""
     with open("problems.jsonl", "w") as problems, open(f"{name}.jsonl", "w") as file:
         for place, word in enumerate(words):
-            row = {"id": f"p{place}", "problem": f"What is {place}?", "answer": str(place)}
+            row = {"id": f"p{place}", "problem": f"{question} {place}?", "answer": str(place)}
             problems.write(json.dumps(row) + "\n")
             for letter in word:
                 text = f"#### {place if letter == 'c' else 99}"
@@ -123,3 +123,11 @@ def test_a_task_without_a_size_is_named(plan: Run) -> None:
     done = plan("--gain 2 --task mine.toml")
     assert isinstance(done.exception, MathrlError)
     assert "gives no size: add 'size' to it, or take --problems N" in str(done.exception)
+
+
+def test_a_pilot_pair_on_other_questions_is_refused(plan: Run) -> None:
+    evaluated("before", ["cw", "ww"])
+    evaluated("after", ["cw", "ww"], question="What was")
+    failed = plan("--gain 2 --run before --run after").exception
+    assert isinstance(failed, DataError)
+    assert "after: the question of p0, p1 is not the one of before" in str(failed)

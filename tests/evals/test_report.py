@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,8 +16,10 @@ import pytest
 
 from mathrl.errors import DataError, MissingExtraError
 from mathrl.evals import EvalResult, ProblemOutcome, SampleOutcome
+from mathrl.evals.attribution import Attribution, Part
 from mathrl.evals.curves import Curve, CurvePoint
 from mathrl.evals.report import Fact, Report, ReportTask, render_report, write_report
+from mathrl.evals.run_comparison import Side, compare_sides
 from mathrl.evals.summary import summarise
 from mathrl.schema import Completion, Problem, Score
 
@@ -32,17 +35,25 @@ PROBLEMS = [
 BY_ID = {problem.id: problem for problem in PROBLEMS}
 
 
-def result(verdicts: list[str], text: str = "<script>{}{}</script>") -> EvalResult:
+UNRECORDED = dict.fromkeys("cwut")
+RECORDED = {**dict.fromkeys("cwu", "stop"), "t": "length"}
+LETTERS: dict[str, Any] = {"c": "correct", "w": "wrong", "u": "no_answer", "t": "wrong"}
+
+
+def result(
+    verdicts: list[str], text: str = "<script>{}{}</script>", ends: Mapping[str, Any] = UNRECORDED
+) -> EvalResult:
+    """Of a letter a sample: correct, wrong, unreadable, or wrong and cut at the token limit."""
     outcomes = []
     for problem, letters in zip(PROBLEMS, verdicts, strict=True):
         samples = [
             SampleOutcome(
                 sample_index=index,
-                completion=Completion(text=text.format(letter, index)),
+                completion=Completion(text=text.format(letter, index), finish_reason=ends[letter]),
                 score=Score(
                     value=float(letter == "c"),
-                    status="correct" if letter == "c" else "wrong",
-                    prediction=letter,
+                    status=LETTERS[letter],
+                    prediction=None if letter == "u" else letter,
                     cue="box",
                 ),
             )
@@ -50,6 +61,14 @@ def result(verdicts: list[str], text: str = "<script>{}{}</script>") -> EvalResu
         ]
         outcomes.append(ProblemOutcome.from_samples(problem.id, samples))
     return summarise("t", outcomes, problems=BY_ID)
+
+
+def sides(*results: EvalResult | None) -> tuple[Side | None, ...]:
+    labels = ("before", "after", "later")
+    return tuple(
+        Side(run=label, result=found) if found else None
+        for label, found in zip(labels, results, strict=False)
+    )
 
 
 BEFORE = result(["ww", "cw", "cc", "cc"])
@@ -63,15 +82,15 @@ CURVES = (
 REPORT = Report(
     title="Before & after",
     runs=("before", "after"),
-    tasks=(ReportTask(title="t", results=(BEFORE, AFTER), problems=BY_ID),),
+    tasks=(ReportTask(title="t", sides=sides(BEFORE, AFTER), problems=BY_ID),),
     commands=("mathrl verify before",),
     facts=(Fact(name="model", values=("tiny", "small")), Fact(name="seed", values=("7", "7"))),
 )
-ONE_RUN = replace(REPORT, runs=("before",), tasks=(replace(REPORT.tasks[0], results=(BEFORE,)),))
+ONE_RUN = replace(REPORT, runs=("before",), tasks=(replace(REPORT.tasks[0], sides=sides(BEFORE)),))
 
 
 def with_results(*results: EvalResult | None) -> Report:
-    return replace(REPORT, tasks=(replace(REPORT.tasks[0], results=results),))
+    return replace(REPORT, tasks=(replace(REPORT.tasks[0], sides=sides(*results)),))
 
 
 def visible(page: str) -> str:
@@ -118,14 +137,98 @@ def test_axes_of_intervals_stay_within_what_rates_can_be() -> None:
 def test_one_run_has_no_difference() -> None:
     page = visible(render_report(ONE_RUN))
     assert "62.50 percent correct" in page
-    assert "detectable" not in page and "Fixed and broken" not in page
+    assert "mde" not in page and "of which" not in page and "Fixed and broken" not in page
 
 
 def test_a_task_that_one_run_lacks_is_not_compared() -> None:
-    only = ReportTask(title="other", results=(None, AFTER), problems=BY_ID)
+    only = ReportTask(title="other", sides=sides(None, AFTER), problems=BY_ID)
     page = visible(render_report(replace(REPORT, tasks=(*REPORT.tasks, only))))
-    assert page.count("+12.50") == 2  # headline and table
+    assert page.count("+12.50") == 3  # headline, table and the part that is reasoning
     assert "Verdicts and cues, other" in page
+
+
+def test_runs_without_a_common_task_say_so() -> None:
+    apart = replace(REPORT.tasks[0], sides=sides(BEFORE, None))
+    other = replace(REPORT.tasks[0], title="other", sides=sides(None, AFTER))
+    with pytest.raises(DataError, match="before shares no task with the other runs: it has t, "):
+        render_report(replace(REPORT, tasks=(apart, other)))
+
+
+def test_a_run_is_compared_with_the_first_and_with_no_other() -> None:
+    only = replace(REPORT.tasks[0], title="other", sides=sides(None, BEFORE, AFTER))
+    both = replace(REPORT.tasks[0], sides=sides(BEFORE, AFTER, None))
+    page = visible(
+        render_report(replace(REPORT, runs=("before", "after", "later"), tasks=(only, both)))
+    )
+    assert "points on t, 95 % interval" in page
+    assert page.count("+12.50") == 3  # as above; "other" has no first run
+
+
+def test_several_tests_are_decided_by_holm_as_compare_does() -> None:
+    first, better = result(["w"] * 4), result(["c"] * 4)
+    report = replace(
+        REPORT,
+        runs=("before", "after", "later"),
+        tasks=(replace(REPORT.tasks[0], sides=sides(first, better, result(["c", "c", "c", "w"]))),),
+    )
+    page = visible(render_report(report))
+    # McNemar with 4 and 3 fixed: 2 / 2^4 and 2 / 2^3; Holm: twice the smaller, once the larger.
+    assert "0.12 0.25 4 0" in page and "0.25 0.25 3 0" in page
+    names = ("before", "after", "later")
+    done = zip(names, report.tasks[0].done, strict=True)
+    for run in compare_sides({name: {"t": side} for name, side in done}):
+        assert run.verdict() in page and "after Holm" in run.verdict()
+    assert "p, Holm is adjusted for the 2 tests of this page" in page
+    assert "Holm" not in render_report(REPORT)
+
+
+def test_a_headline_has_a_colour_only_where_holm_leaves_it_significant() -> None:
+    def all_of(letter: str) -> EvalResult:
+        one = result([letter] * 4).problems[0]
+        return summarise("t", [replace(one, problem_id=str(i)) for i in range(6)])
+
+    def page(*results: EvalResult) -> str:
+        task = ReportTask(title="t", sides=sides(*results), is_detailed=False)
+        runs = ("before", "after", "later")[: len(results)]
+        return render_report(replace(REPORT, runs=runs, tasks=(task,)))
+
+    wrong, right = all_of("w"), all_of("c")
+    assert '<strong class="up">+100.00' in page(wrong, right)  # McNemar: 2 / 2^6 = 0.03
+    assert '<strong class="down">−100.00' in page(right, wrong)
+    assert '<strong class="">+100.00' in page(wrong, right, right)  # 0.06 after Holm
+
+
+def test_a_difference_is_split_into_its_parts_with_their_intervals() -> None:
+    before, after = (result(list(letters), ends=RECORDED) for letters in ("tuwc", "cccc"))
+    page = visible(render_report(with_results(before, after)))
+    # One problem of four each: +25 points of the +75.
+    for name in ("truncation", "format", "reasoning"):
+        assert re.search(rf"of which {name} \+25\.00 \S+ … \+\d", page)
+    assert "is not recorded" not in page
+    unrecorded = visible(render_report(with_results(result(["u", "w", "w", "c"]), AFTER)))
+    assert "of which truncation" not in unrecorded
+    assert "after: how completions ended is not recorded: truncation is in the" in unrecorded
+
+
+def test_a_part_without_an_interval_has_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = Part(difference=0.0, stderr=0.0, ci95=None)
+    split = Attribution(truncation=None, format=part, reasoning=part, before={}, after={})
+    monkeypatch.setattr("mathrl.evals.run_comparison.attribute", lambda before, after: split)
+    assert "of which format +0.00 –" in visible(render_report(REPORT))
+
+
+def test_cut_off_is_explained_only_where_it_is_known() -> None:
+    assert "token limit, and not correct" not in render_report(ONE_RUN)
+    cut = result(["tw", "cw", "cc", "cc"], ends=RECORDED)
+    assert "Cut off: ended by the token limit, and not correct" in render_report(
+        with_results(cut, cut)
+    )
+
+
+def test_what_must_be_known_before_a_difference_is_trusted_is_said() -> None:
+    fewer = summarise("t", AFTER.problems[:3])
+    page = visible(render_report(with_results(BEFORE, fewer)))
+    assert "after: 1 problems with a verdict in before only are left out: 3." in page
 
 
 def test_runs_without_a_common_problem_say_so() -> None:
@@ -166,7 +269,11 @@ def test_nothing_is_fetched_and_model_text_is_no_markup() -> None:
     hostile = "</script><script>a{}{}</script><img src=x onerror=a()><a href=//b>\u2028\u202e"
     evil = Problem(id="<b onclick=a()>", prompt=hostile, answer=hostile)
     outcomes = [replace(o, problem_id=evil.id) for o in result(["cw"] * 4, hostile).problems[:1]]
-    task = ReportTask(title=hostile, results=(summarise("t", outcomes),), problems={evil.id: evil})
+    task = ReportTask(
+        title=hostile,
+        sides=(Side(run=hostile, result=summarise("t", outcomes)),),
+        problems={evil.id: evil},
+    )
     page = render_report(
         replace(ONE_RUN, title=hostile, runs=(hostile,), tasks=(task,), curves=CURVES)
     )

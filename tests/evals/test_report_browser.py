@@ -7,6 +7,7 @@ import pytest
 
 from mathrl.evals import EvalResult, ProblemOutcome, SampleOutcome
 from mathrl.evals.report import Report, ReportTask, write_report
+from mathrl.evals.run_comparison import Side
 from mathrl.evals.summary import summarise
 from mathrl.schema import Completion, Problem, Score
 from tests.evals.browser import Browser, find_chromium
@@ -68,7 +69,8 @@ def result(step: int) -> EvalResult:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "page.html"
-    task = ReportTask(title="t", results=(result(2), result(3)), problems=PROBLEMS)
+    sides = (Side(run="before", result=result(2)), Side(run=HOSTILE, result=result(3)))
+    task = ReportTask(title="t", sides=sides, problems=PROBLEMS)
     report = Report(title=HOSTILE, runs=("before", HOSTILE), tasks=(task,), commands=(HOSTILE,))
     write_report(path, report)
     return path

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from mathrl.errors import ConfigError, DataError
 from mathrl.evals import EvalResult, ProblemOutcome, SampleOutcome
 from mathrl.evals.report import load_report
-from mathrl.evals.report.charts import Point, Series, line_chart, nice_ticks
+from mathrl.evals.report.charts import NUM_COLORS, Point, Series, line_chart, nice_ticks
 from mathrl.evals.report.figures import length_panels, length_rows, length_unit, sample_curves
 from mathrl.evals.report.flips import changes, pick_flips
 from mathrl.evals.report.heatmap import heat_maps
@@ -92,6 +93,26 @@ def test_a_log_axis_gives_each_doubling_the_same_room() -> None:
     ys = [float(pair.split(",")[1]) for pair in path.split()]
     assert ys == sorted(ys, reverse=True), "up is up"
     assert "a&lt;b, k 4: 4.00 (95 % interval 3.00 … 5.00)" in svg
+
+
+def test_lines_in_one_place_all_show() -> None:
+    """A later line has a shorter dash of the same period, and smaller markers."""
+    points = (Point(x=1, y=1), Point(x=2, y=2))
+    lines = [Series(label=str(i), points=points) for i in range(NUM_COLORS)]
+    svg = line_chart(lines, title="t", x_label="k", y_label="%")
+    radii = [
+        {float(r) for r in re.findall(rf'class="dot c{color}" [^>]*r="([\d.]+)"', svg)}
+        for color in range(NUM_COLORS)
+    ]
+    assert all(len(same) == 1 for same in radii)
+    sizes = [min(same) for same in radii]
+    assert all(old - new > 0.5 for old, new in pairwise(sizes))
+    style = (resources.files("mathrl.evals") / "templates" / "report.css").read_text()
+    found = re.findall(r"\.line\.c(\d) { stroke-dasharray: (\d+) (\d+); }", style)
+    dashes = [(int(dash), int(dash) + int(gap)) for _, dash, gap in found]
+    assert [int(color) for color, _, _ in found] == list(range(1, NUM_COLORS))
+    assert len({period for _, period in dashes}) == 1
+    assert all(old > new for (old, _), (new, _) in pairwise(dashes))
 
 
 def test_curves_of_one_run_share_a_chart_and_of_two_have_a_chart_a_figure() -> None:
