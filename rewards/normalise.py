@@ -7,6 +7,7 @@ Nothing here changes what a text says: ``4²`` becomes ``4^{2}`` and never 42, `
 import re
 import unicodedata
 
+_FIRST_IDEOGRAPH = 0x2E80
 _KEPT_FORMS = ("<super>", "<sub>", "<circle>", "<square>")
 """NFKC turns these into plain digits, which changes the value: they are left as they are."""
 _SIGNS = {0x2212: "-", 0x2010: "-", 0x2011: "-", 0x2013: "-", 0xFE63: "-", 0x2044: "/", 0x2215: "/"}
@@ -53,6 +54,18 @@ _SPACED_THOUSANDS = re.compile(r"-?[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]+)?")
 _PRIME = re.compile(r"\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![A-Za-z]))")
 _POWER_OF_TEN = re.compile(r"(?<=[0-9])\s*[xX]\s*10\s*(?=\^)")
 _DECIMAL_COMMA = re.compile(r"(?<=[0-9])\{,\}(?=[0-9]{1,2}(?![0-9,{]))")
+_COUNTED = re.compile(
+    r"(-?[0-9][0-9.,]*+)\s*+(?:\\text\s*+\{)?\s*+([^\x00-\x7f]|[^\W\d_][^\x00-\x40]*[^\x00-\x7f])"
+    r"([^\x00-\x1f!-@\[-`{-\x7f]*+)\}?"
+)
+"""A number with words of another script or with accents: 18元, 18 dólares, 18 বছর."""
+_OTHER_NUMBER = re.compile(
+    "[十百千万亿萬億兆半倍割成一二三四五六七八九零〇两兩或和か及십백천만억조반배]|또는|тысяч|миллион|миллиард|трлн|млн"
+    "|млрд|сот|дюжин|полов|শত|হাজার|লক্ষ|লাখ|কোটি|ডজন|অর্ধ|వంద|వేల|లక్ష|కోట్|డజన్|ร้อย|พัน|หมื่น|แสน|ล้าน|โหล|ครึ่ง|หรือ"
+    "|कर|लाख|हज|सौ|दर्जन|கோடி|லட்ச|ஆயிர|ألف|مليون|مئة|אלף|מיליון|nghìn|triệu|tỷ|chục|mill|milh|bill|tausend"
+    "|docen|dúzia"
+)
+"""Words that make another number of the one they follow, or offer a second one."""
 _COLOUR = re.compile(r"\\(?:text)?color\s*\{(?!white)[A-Za-z]*\}")
 _WHOLE = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|boldsymbol|bf|rm|bm|boxed|fbox"
@@ -125,7 +138,7 @@ def tidy(text: str) -> str:
         text = text.replace(" ", "")
     if "$" in text:
         text = _unwrapped(_without_dollars(text))
-    return text
+    return text if text.isascii() else _without_noun(text)
 
 
 def normalise(text: str) -> str:
@@ -141,6 +154,20 @@ def normalise(text: str) -> str:
     if "\\" in text:
         text = _SPACING.sub(" ", _DRAWING.sub("", text))
     return _LOOSE_SPACE.sub("", _SPACES.sub(" ", text)) if " " in text else text
+
+
+def _without_noun(text: str) -> str:
+    """Write ``18元`` as ``18 units``: what is counted, in a language whose words are not read."""
+    found = _COUNTED.fullmatch(text)
+    if found is None:
+        return text
+    noun = found[2] + found[3]
+    is_word = len(noun) > 1 or ord(noun) >= _FIRST_IDEOGRAPH  # a lone letter may be a variable
+    is_word = is_word and len(noun.split()) == 1  # a second word may be "or twenty"
+    if not is_word or _OTHER_NUMBER.search(noun.lower()):
+        return text
+    kinds = {unicodedata.category(character)[0] for character in noun}
+    return f"{found[1]} units" if kinds <= {"L", "M", "Z"} else text
 
 
 def _mathematics(text: str) -> str:
