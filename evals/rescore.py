@@ -47,8 +47,8 @@ def rescore(folder: str | Path) -> Mapping[str, Rescored]:
 
 def _rescore(folder: Path, spec: EvalSpec, store: SampleStore) -> Rescored:
     require_samples(folder, spec, store)
-    verified = read_entries(folder)[spec.task]
-    logged, ks = verification_of(verified), verified["verified"]["ks"]
+    facts = read_entries(folder)[spec.task]
+    logged, ks = verification_of(facts), facts["verified"]["ks"]
     before = run(spec, None, logged, store=store, ks=ks)
     grade_missing(spec, store)
     verification = Verification(verifier=Grader(), reward=logged.reward)

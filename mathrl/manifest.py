@@ -15,7 +15,6 @@ from typing import Any
 
 import mathrl
 from mathrl.files import write_whole
-from mathrl.prompts import PromptBuilder
 from mathrl.schema import Problem
 
 MANIFEST_FILE = "manifest.json"
@@ -70,12 +69,4 @@ def problems_hash(problems: Sequence[Problem]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for problem in problems:
         digest.update(json.dumps([problem.id, problem.prompt, problem.answer]).encode())
-    return digest.hexdigest()
-
-
-def prompts_hash(prompts: PromptBuilder, problems: Sequence[Problem]) -> str:
-    """Hash of the rendered prompts, in the order of the problems."""
-    digest = hashlib.blake2b(digest_size=16)
-    for problem in problems:
-        digest.update(json.dumps(prompts.text(problem)).encode())
     return digest.hexdigest()

@@ -24,7 +24,7 @@ MAX_FORMULA_CHARACTERS = 1000
 MAX_NESTING = 40
 """Open braces and environments; the converter recurses."""
 MAX_CHARACTERS = 2_000_000
-"""Of all different formulas of a page, some 20 s of work; the rest stays as it was written."""
+"""Of all different formulas of a page, which bounds its time; the rest stays as it was written."""
 
 # A dollar is money unless it hugs its formula and no digit follows it (Pandoc's rule).
 _DELIMITED = re.compile(

@@ -280,6 +280,8 @@ def test_verify_passes_until_a_number_is_changed(mathrl: Callable[[str], Result]
     config = Path("run/config.toml")
     config.write_text(config.read_text().replace("seed = 0", "seed = 5"))
     assert "config.toml: not the options of the run" in mathrl("verify run").stdout
+    config.write_text("= no toml")
+    assert "config.toml: not the options of the run" in mathrl("verify run").stdout
     assert "results.json: accuracy not what the samples give" in changed.stdout
 
 

@@ -13,23 +13,9 @@ from mathrl.engines.api_config import ApiConfig
 from mathrl.engines.pace import Pace
 from mathrl.errors import ConfigError, EngineError
 from mathrl.schema import Message, Usage
+from tests.engines.fake_clock import Clock
 
 PARAMS = SamplingParams(temperature=1.0, max_new_tokens=16)
-
-
-class Clock:
-    """Sleeping takes no time and moves this clock."""
-
-    def __init__(self):
-        self.now = 0.0
-        self.slept = []
-
-    def __call__(self):
-        return self.now
-
-    async def sleep(self, seconds):
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 @pytest.fixture

@@ -6,28 +6,14 @@ import anyio
 import pytest
 
 from mathrl.engines.pace import Pace, backoff_s, retry_after_s
+from tests.engines.fake_clock import Clock
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
-class Clock:
-    """Sleeping takes no time and moves this clock."""
-
-    def __init__(self):
-        self.now = 100.0
-        self.slept = []
-
-    def __call__(self):
-        return self.now
-
-    async def sleep(self, seconds):
-        self.slept.append(seconds)
-        self.now += seconds
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(now=100.0)
 
 
 def turns(pace, clock, number):

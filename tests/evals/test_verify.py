@@ -126,6 +126,10 @@ def _reason(folder: Path) -> None:
     edit(only(folder / "scores"), '"reason": "', '"reason": "so be it: ')
 
 
+def _results_no_json(folder: Path) -> None:
+    (folder / "results.json").write_text("{ torn")
+
+
 def _no_json(folder: Path) -> None:
     only(folder / "problems").write_text("{")
 
@@ -154,6 +158,7 @@ def _no_json(folder: Path) -> None:
         (_sample_gone, {"samples"}),
         (_problem_gone, {"problems and prompts", "samples", "verdict log", "figures"}),
         (_results_gone, {"figures"}),
+        (_results_no_json, {"readable"}),
         (_no_json, {"readable"}),
     ],
 )
